@@ -1,7 +1,7 @@
 """MkDocs hooks: pages and pictures that live outside docs/ become part of the site.
 
 A link of docs/ to such a page, `../model_card.md`, leads to it in a checkout. The site has all pages in one folder, so
-the hooks shorten the link there.
+the hooks shorten the link there. A figure leads to its file, since its labels are small beside the text.
 """
 
 import re
@@ -16,6 +16,7 @@ PAGES = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "model_card.md")
 ICON = "flask_app/static/icon.svg"
 _TO_OUTSIDE = re.compile(rf"\]\(((?:\.\./)*)\.\./({'|'.join(map(re.escape, PAGES))})")
 _TO_DOCS = re.compile(r"\]\(docs/")
+_FIGURE = re.compile(r"^!\[[^\]]*\]\(([^)]+\.png)\)$", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -30,7 +31,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn the links between docs/ and the pages outside it into links within the site."""
+    """Turn the links between docs/ and the pages outside it into links within the site, and figures into links."""
+    markdown = _FIGURE.sub(r"[\g<0>](\1)", markdown)
     if page.file.src_uri in PAGES:
         return _TO_DOCS.sub("](", markdown)
     return _TO_OUTSIDE.sub(r"](\1\2", markdown)

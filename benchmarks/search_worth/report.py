@@ -80,7 +80,7 @@ def plot(worth: Worth, path: Path) -> None:
     """Draw the courses, with the range over seeds, and the networks designed by hand as lines."""
     from tuning.evaluation.plots import DPI, pyplot
 
-    figure, axes = pyplot().subplots(1, 2, figsize=(10, 3.8))
+    figure, axes = pyplot().subplots(1, 2, figsize=(10, 4.2), layout="constrained")
     grid = np.linspace(0, worth.minutes, 100)
     colours = pyplot().get_cmap("tab10")
     for number, name in enumerate(dict.fromkeys(curve.name for curve in worth.curves)):
@@ -95,7 +95,7 @@ def plot(worth: Worth, path: Path) -> None:
     for axis, label in zip(axes, ("log loss of the best trial", "QWK of that trial"), strict=True):
         axis.set(xlabel="minutes of training", ylabel=label)
         axis.grid(alpha=0.25)
-    axes[0].legend(fontsize=8)
-    figure.tight_layout()
+    # Outside: the ranges over seeds fill both plots.
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     figure.savefig(path, dpi=DPI)
     pyplot().close(figure)

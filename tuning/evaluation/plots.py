@@ -33,7 +33,13 @@ def plot_confusion(tables: Mapping[str, np.ndarray], path: Path) -> None:
             for grade in range(len(counts)):
                 ink = "white" if proportions[truth, grade] > 0.5 else "black"
                 axis.text(grade, truth, counts[truth, grade], ha="center", va="center", fontsize=9, color=ink)
-        axis.set(title=title(name), xlabel="graded", ylabel="given", xticks=range(5), yticks=range(5))
+        axis.set(
+            title=title(name),
+            xlabel="grade of the model",
+            ylabel="grade of the reader",
+            xticks=range(5),
+            yticks=range(5),
+        )
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
     plot.close(figure)
@@ -89,14 +95,14 @@ def plot_prediction_sets(
         y, bars = _with_bars(coverages[name].values())
         above.errorbar([int(grade) for grade in coverages[name]], y, bars, fmt="o", capsize=3, color=COLOUR)
         above.axhline(level, linestyle="--", color="gray", linewidth=1)
-        above.set(xlabel="given grade", xticks=range(5), ylim=(0, 1.03))
+        above.set(xlabel="grade of the reader", xticks=range(5), ylim=(0, 1.03))
         above.set_title(f"{title(name)}, {len(predictions)} films", fontsize=10)
         counts = np.bincount(predictions.set_size, minlength=6)[1:6]
         below.bar(range(1, 6), counts / counts.sum(), color=COLOUR, alpha=0.8)
         below.set(xlabel="grades in the set", xticks=range(1, 6), ylim=(0, 1))
         for axis in (above, below):
             axis.grid(alpha=0.25)
-    axes[0, 0].set_ylabel("proportion of knees\nwith their grade\nin the set")
+    axes[0, 0].set_ylabel("proportion of knees\nwith that grade\nin the set")
     axes[1, 0].set_ylabel("proportion of knees")
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
@@ -205,7 +211,7 @@ def plot_robustness(evidence: RobustnessEvidence, path: Path) -> None:
     plot = pyplot()
     names = list(dict.fromkeys(row.change for rows in evidence.collections.values() for row in rows[1:]))
     figure, axes = plot.subplots(1, 3, figsize=(10, 1.2 + 0.2 * len(names)), sharey=True)
-    panels = {"same": "same grade", "bias": "shift of severity, grades", "refused": "refused"}
+    panels = {"same": "proportion of same grade", "bias": "shift of severity, grades", "refused": "proportion refused"}
     for axis, (name, heading) in zip(axes, panels.items(), strict=True):
         for number, (collection, rows) in enumerate(evidence.collections.items()):
             colour, offset = (COLOUR, SECOND_COLOUR)[number % 2], 0.3 * number
