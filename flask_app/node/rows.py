@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlite3 import Row as DatabaseRow
 
 from kneeoa_hub.escaping import escape_cell
+from kneeoa_hub.imaging.identity import date_of, patient_parts
 from kneeoa_hub.knee import span
 
 from .queue import Queue
@@ -102,6 +103,16 @@ class StudyRow:
     def can_send(self) -> bool:
         """Whether there is a report that can be sent again."""
         return self.state in ("to send", "sent", "rejected")
+
+    @property
+    def patient_words(self) -> str:
+        """The patient as a page names him or her: ID, issuer and birth date; a pseudonym stays as it is."""
+        identifier, *others = patient_parts(self.patient)
+        if not others:
+            return identifier
+        issuer, birth_date = others
+        born = f"born {date_of(birth_date) or birth_date}" if birth_date else ""
+        return ", ".join(part for part in (identifier, issuer, born) if part)
 
 
 def rows(queue: Queue, wanted: Wanted, by_identifier: bool) -> Iterator[StudyRow]:

@@ -132,6 +132,7 @@ def test_a_search_by_an_identifier_needs_a_key_since_it_says_whose_a_pseudonym_i
         assert studies_of(search(hidden, search=identifier).text) == []
         page = search(shown, search=identifier, auth=("dr-gray", KEY)).text
         assert len(studies_of(page)) == count, identifier
+        assert page.count("12345, born 1950-01-01") == count
     assert "Pseudonym of a study" in hidden.get("/studies").text
     assert "Search by a pseudonym" in search(hidden, search="A2").text
     assert "Search by a pseudonym" not in search(shown, search="A0", auth=("dr-gray", KEY)).text
