@@ -16,6 +16,7 @@ from ..support.pictures import noise
 pytestmark = pytest.mark.skipif(not chromium_path(), reason="Chromium is not installed: no browser here")
 
 PHONE: ViewportSize = {"width": 320, "height": 700}
+FITS = "document.documentElement.scrollWidth <= window.innerWidth"
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,8 @@ def test_a_reader_grades_first_and_sees_the_agreement(browser: Browser, films: d
         expect(page.get_by_role("heading", name="Graded before the model's answer was shown")).to_be_visible()
         expect(page.get_by_role("table")).to_contain_text("4 Severe")
         assert serious_faults(page) == []
+        page.set_viewport_size(PHONE)
+        assert page.evaluate(FITS)
         page.close()
 
 
@@ -285,13 +288,12 @@ def test_everything_works_without_javascript(browser: Browser, address: str, fil
 
 def test_nothing_is_cut_off_on_a_phone(page: Page, films: dict[str, Path]):
     page.set_viewport_size(PHONE)
-    fits = "document.documentElement.scrollWidth <= window.innerWidth"
-    assert page.evaluate(fits)
+    assert page.evaluate(FITS)
     upload(page, films["both-knees"], films["mild"])
     page.get_by_role("heading", name="Results").wait_for()
-    assert page.evaluate(fits)
+    assert page.evaluate(FITS)
     page.goto("/about")
-    assert page.evaluate(fits)
+    assert page.evaluate(FITS)
 
 
 def test_the_page_follows_the_dark_mode_of_the_system(page: Page):
