@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -55,6 +56,21 @@ def test_the_way_is_chosen_that_is_fastest_over_the_planned_steps(count: int, wa
     assert str(choice.chosen) == way
     assert len(choice.timings) == 3
     assert str(choice).startswith(f"Computes in {way}; for {count} steps, float32 with XLA")
+
+
+def test_workers_that_begin_together_measure_once_and_take_the_same_way(tmp_path):
+    from tuning.training.computation import Choice, computation_of
+
+    measured = []
+
+    def measure() -> Choice:
+        measured.append(chosen(1000, trainings=100))
+        return measured[-1]
+
+    with ThreadPoolExecutor(4) as workers:
+        ways = list(workers.map(lambda _: computation_of(tmp_path, "auto", measure), range(4)))
+    assert len(measured) == 1
+    assert {str(way) for way in ways} == {"mixed_bfloat16 with XLA"}
 
 
 def test_a_way_that_fails_is_left_out_and_the_usual_one_may_not_fail(capsys):
