@@ -34,8 +34,8 @@ FIGURES = ("QWK", "accuracy", "MAE", "AUC, KL >= 2", "ECE", "coverage", "set siz
 BATCH = 16
 FROM_NOTHING = ("--batch", str(BATCH), "--mixup", "0.4")
 """Options of a training from nothing: the batch and the mixing of an adaptation."""
-LONGER = 2
-"""A training from nothing has so many times the epochs of an adaptation."""
+LEAST_EPOCHS, LONGER = 30, 2
+"""A training from nothing has 30 epochs, or twice those of an adaptation where that is more."""
 VALIDATION = 4
 """Every fourth cluster is kept for validation."""
 
@@ -109,7 +109,7 @@ def _from_nothing(audit: Path, architecture: str, out: Path) -> Evidence:
     """Train an architecture on the films of an audit alone, and measure it as an adaptation is measured."""
     trained, evaluated = out / "train", out / "evaluate"
     batches = max(1, len(usable_rows(audit, "train")) // BATCH)
-    epochs = str(LONGER * epochs_of(batches))
+    epochs = str(max(LEAST_EPOCHS, LONGER * epochs_of(batches)))
     options = ["--architecture", architecture, "--epochs", epochs, *FROM_NOTHING]
     _run(["train", "--data", str(audit), "--out", str(trained), *options])
     _run(["evaluate", "--data", str(trained), "--out", str(evaluated)])
@@ -145,8 +145,8 @@ def main() -> None:
         audit = arguments.out / f"{clusters or 'all'}-fine-tuned" / "audit"
         evidence = _from_nothing(audit, arguments.architecture, arguments.out / f"{clusters or 'all'}-from-nothing")
         measured.append(_row(count, "from nothing", evidence))
-    (arguments.out / "adapt.json").write_text(steps.as_json(measured), "utf-8")
-    (arguments.out / "adapt.md").write_text(table(measured), "utf-8")
+        (arguments.out / "adapt.json").write_text(steps.as_json(measured), "utf-8")
+        (arguments.out / "adapt.md").write_text(table(measured), "utf-8")
     print(table(measured))
 
 

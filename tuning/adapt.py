@@ -55,7 +55,7 @@ class AdaptSettings:
 
     recalibrate: bool = False
     epochs: int = 0
-    learning_rate: float = 2e-4
+    learning_rate: float = 6e-4
     batch: int = 16
     mixup: float = 0.4
     seed: int = 0
