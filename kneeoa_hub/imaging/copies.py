@@ -11,7 +11,7 @@ to the second.
 """
 LEAST_CORRELATION = 0.92
 """A picture whose detail has at least this correlation is a copy. A copy at a third of the size in JPEG of quality 20
-has 0.95 or more. Two synthetic knees, which share their outlines, have at most 0.82.
+has 0.95 or more. Two synthetic knees, which share their outlines, have at most 0.74.
 """
 
 

@@ -1,5 +1,7 @@
 """Synthetic films: the same from the same seed, graded by the joint alone, laid out as a dataset."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -42,8 +44,23 @@ def test_the_locator_finds_both_joints_of_a_two_knee_film():
             assert box[0] <= (joint[0] + joint[2]) / 2 < box[2]
 
 
-def test_the_shipped_weights_accept_every_sample_film(grader):
-    assert [name for name, film in sample_films().items() if grader.grade(film.pixels).refused] == []
+def test_the_shipped_weights_grade_every_sample_film_as_drawn_and_the_page_of_inputs_says_which_are_warned(grader):
+    films, page = sample_films(), (Path(__file__).parents[2] / "docs" / "inputs.md").read_text("utf-8")
+    for name, film in films.items():
+        report = grader.grade(film.pixels)
+        assert tuple(knee.grade for knee in report.knees) == film.grades, name
+        assert not any("unlike" in warning for warning in report.warnings), name
+        assert f"| synthetic sample | {name} | 1 | 1 graded{', warned' * bool(report.warnings)} |\n" in page
+    assert page.count("| synthetic sample |") == len(films)
+
+
+def test_severity_rises_with_the_drawn_grade(grader):
+    means = [
+        np.mean([grader.grade(knee_film(grade, 1000 + seed).pixels).knees[0].severity for seed in range(4)])
+        for grade in range(5)
+    ]
+    assert means == sorted(means)
+    assert means[4] - means[0] > 2
 
 
 @pytest.mark.slow

@@ -6,12 +6,12 @@ import numpy as np
 
 from ...grades import NUM_GRADES
 
-NARROWING = (0.0, 0.15, 0.42, 0.76, 1.0)
+NARROWING = (0.0, 0.15, 0.42, 0.78, 1.02)
 """Each grade has this loss of joint space, 0 to 1. The severity of a film lies around its grade's, so that neighbours
 overlap.
 """
-OSTEOPHYTES = (0.0, 0.15, 0.45, 0.75, 1.0)
-"""Each grade has osteophytes of this size, 0 to 1."""
+OSTEOPHYTES = (0.0, 0.2, 0.6, 0.9, 1.2)
+"""Each grade has osteophytes of this size, about 0 to 1."""
 SCLEROSIS = (0.0, 0.06, 0.28, 0.65, 1.0)
 """Each grade has this subchondral sclerosis, 0 to 1."""
 SEVERITY_SPREAD = 0.4

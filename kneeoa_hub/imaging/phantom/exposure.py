@@ -18,12 +18,14 @@ def expose(attenuation: np.ndarray, seed: int, scale: float, bits: int) -> np.nd
         uint8 or uint16 [H,W] with bright bone.
     """
     rng = np.random.default_rng([seed, 5])
-    image = blur((attenuation * _beam(rng, *attenuation.shape)).astype(np.float32), rng.uniform(0.10, 0.35) * scale)
-    sharpening = rng.uniform(0.0, 1.2)
+    image = blur((attenuation * _beam(rng, *attenuation.shape)).astype(np.float32), rng.uniform(0.12, 0.45) * scale)
+    sharpening = rng.uniform(0.0, 0.9)
     image += sharpening * (image - blur(image, 2.0 * scale))
     # Hurter and Driffield: a film answers the logarithm of its exposure with an S-shaped curve.
-    curve = 1 / (1 + np.exp(-rng.uniform(3.5, 9.0) * (image - rng.uniform(0.25, 0.60))))
-    image = rng.uniform(0.0, 0.15) + rng.uniform(0.65, 0.95) * curve ** rng.uniform(0.7, 1.3)
+    curve = 1 / (1 + np.exp(-rng.uniform(2.0, 4.0) * (image - rng.uniform(0.35, 0.65))))
+    # A scanner spreads the grays of its film over the range of its bits.
+    curve = (curve - curve.min()) / (curve.max() - curve.min())
+    image = rng.uniform(0.0, 0.15) + rng.uniform(0.6, 0.85) * curve ** rng.uniform(0.7, 1.2)
     # The deviation of quantum noise grows with the root of the signal. The detector blurs the noise a little.
     noise = blur(rng.standard_normal(attenuation.shape, np.float32), 0.45)
     image += rng.uniform(0.006, 0.02) * np.sqrt(np.clip(image, 0.02, 1)) * noise

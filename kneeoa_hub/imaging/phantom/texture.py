@@ -7,49 +7,33 @@ import math
 
 import numpy as np
 
-TRABECULAE = ((1.0, 0.9, 0.25), (0.8, 0.3, 0.3), (0.35, 3.0, 0.6), (0.25, 2.0, 2.0))
-"""Each layer of the trabecular texture has a deviation, and a sigma along and across the leg in mm. Most run along the
-leg.
-"""
 
-
-def trabeculae(rng: np.random.Generator, height: int, width: int, scale: float) -> np.ndarray:
-    """Draw trabecular texture [height,width] of standard deviation 1.
-
-    Args:
-        rng: Draws the noise.
-        height: Height in pixels.
-        width: Width in pixels.
-        scale: Pixels per mm.
-    """
-    return smooth_noise(
-        rng, height, width, tuple((deviation, along * scale, across * scale) for deviation, along, across in TRABECULAE)
-    )
-
-
-def smooth_noise(
-    rng: np.random.Generator, height: int, width: int, layers: tuple[tuple[float, float, float], ...]
+def rough(
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    scale: float,
+    slope: float,
+    stretch: float = 1.0,
+    longest: float = 15.0,
 ) -> np.ndarray:
-    """Draw smooth noise.
+    """Draw a rough texture, whose strength falls with a power of the frequency as in pictures of bone.
 
     Args:
         rng: Draws the noise.
         height: Rows in pixels.
         width: Columns in pixels.
-        layers: The scales that are added up: deviation, vertical sigma and horizontal sigma in pixels.
+        scale: Pixels per mm.
+        slope: The power by which the amplitude falls. 0 is white noise, and 2 is smooth.
+        stretch: How many times longer the structures are along the leg than across it.
+        longest: Longer structures than this, in mm, are no stronger.
 
     Returns:
         float32 [height,width] of mean 0 and standard deviation 1.
     """
     spectrum = np.fft.rfft2(rng.standard_normal((height, width), np.float32))
-    vertical, horizontal = np.fft.fftfreq(height), np.fft.rfftfreq(width)
-    shape = 0.0
-    for deviation, sigma_y, sigma_x in layers:
-        rows, columns = (np.exp(-2 * (np.pi * s * f) ** 2) for s, f in ((sigma_y, vertical), (sigma_x, horizontal)))
-        # White noise of deviation 1 keeps this much of its deviation after the blur.
-        kept = math.sqrt((rows**2).mean() * (columns**2).mean())
-        shape = shape + (deviation / kept * rows[:, None] * columns).astype(np.float32)
-    spectrum *= shape
+    along, across = scale * stretch * np.fft.fftfreq(height)[:, None], scale * np.fft.rfftfreq(width)
+    spectrum *= (along**2 + across**2 + longest**-2) ** (-slope / 2)
     spectrum[0, 0] = 0
     noise = np.fft.irfft2(spectrum, (height, width))
     return (noise / noise.std()).astype(np.float32)
@@ -80,3 +64,8 @@ def smooth(line: np.ndarray, sigma: float) -> np.ndarray:
 def ridge(distance: np.ndarray, width: float) -> np.ndarray:
     """Return the brightness of a line, 1 on it, at a distance from it; `width` is in the unit of `distance`."""
     return np.exp(-np.square(distance / width))
+
+
+def dome(depth: np.ndarray) -> np.ndarray:
+    """Return the height of a dome, 0 at its edge and 1 from a depth of 1 on."""
+    return np.sqrt(1 - np.square(1 - np.clip(depth, 0, 1)))
