@@ -21,7 +21,7 @@ PATIENTS_PER_SEED = 100_000
 """One seed has room for 100,000 patients, so two seeds never give the same patient."""
 SPLITS = ("train", "train", "train", "val", "test")
 """The patients of every block of five go to these splits. Each block holds every grade once."""
-SAMPLES = {"normal": 5, "doubtful": 9, "mild": 2, "moderate": 1, "severe": 13}
+SAMPLES = {"normal": 5, "doubtful": 9, "mild": 4, "moderate": 2, "severe": 13}
 """The samples of one knee have these seeds, in the order of their grades."""
 LEAST_SIDE = 16
 """A film has at least 16 pixels on each side."""
