@@ -8,18 +8,21 @@ import numpy as np
 from .letterbox import Box
 from .percentiles import median, percentiles
 
+PIECES = 8
+"""A line of a border is examined in eight pieces, whose means keep their gray through noise and compression."""
 LEVEL = 0.03
-"""The grays of a border differ by at most 3% of the film's spread, since compression leaves such differences."""
+"""The means of a border's pieces differ by at most 3% of the film's spread."""
 STEP = 0.1
-"""A pixel within a border's edge differs from the border by at least a tenth of the film's spread."""
+"""At a border's edge a pixel changes by at least a tenth of the film's spread."""
+WITHIN = 2
+"""It changes so from one line to the next but one. Air beside a leg fades into it and stays in the film."""
 ABRUPT = 0.12
-"""Such pixels make up at least 12% of the edge. Air beside a leg fades into it and stays in the film."""
-BLURRED = 4
-"""Compression or resampling may spread an edge over four lines."""
-MOST = 0.35
-"""A border takes at most 35% of a film's side."""
-PASSES = 2
-"""Each side is examined twice, again after the others are cut, since borders of two grays meet in a corner."""
+"""At least 12% of the pixels of a line change so."""
+BLURRED = 8
+"""The edge lies within eight lines from the last plain one, since compression spreads it over its blocks of eight."""
+PASSES = 4
+"""Each side is examined up to four times, again after the others are cut, since borders of several grays meet in a
+corner or lie within each other."""
 SAMPLE = 128
 """The spread of grays is measured over at most 128 rows and columns."""
 
@@ -34,31 +37,45 @@ def inner_film(pixels: np.ndarray) -> Box:
         Left, top, right and bottom of the part without borders, or the whole film if it has no border.
     """
     height, width = pixels.shape
-    steps = [-(-side // SAMPLE) for side in pixels.shape]
-    low, high = percentiles(pixels[:: steps[0], :: steps[1]], (1, 99))
-    spread = float(high - low)
     left, top, right, bottom = 0, 0, width, height
-    if spread <= 0:
-        return left, top, right, bottom
     for _ in range(PASSES):
+        before, spread = (left, top, right, bottom), _spread(pixels[top:bottom, left:right])
+        if spread <= 0:
+            break
         rows = pixels[:, left:right]
-        top += _border(rows[top:bottom], spread, round(MOST * height) - top)
-        bottom -= _border(rows[top:bottom][::-1], spread, round(MOST * height) - (height - bottom))
+        top += _border(rows[top:bottom], spread)
+        bottom -= _border(rows[top:bottom][::-1], spread)
         columns = pixels[top:bottom].T
-        left += _border(columns[left:right], spread, round(MOST * width) - left)
-        right -= _border(columns[left:right][::-1], spread, round(MOST * width) - (width - right))
+        left += _border(columns[left:right], spread)
+        right -= _border(columns[left:right][::-1], spread)
+        if (left, top, right, bottom) == before:
+            break
     return left, top, right, bottom
 
 
-def _border(lines: np.ndarray, spread: float, most: int) -> int:
+def _spread(pixels: np.ndarray) -> float:
+    rows, columns = (-(-side // SAMPLE) for side in pixels.shape)
+    low, high = percentiles(pixels[::rows, ::columns], (1, 99))
+    return float(high - low)
+
+
+def _border(lines: np.ndarray, spread: float) -> int:
     """Return how many of the first lines [N,L] are a border: plain, of one gray, and with an abrupt end."""
-    gray = median(lines[0])
+    gray, last = median(lines[0]), len(lines) - BLURRED
     count = 0
-    while count < most and float(np.abs(lines[count] - gray).max()) <= LEVEL * spread:
+    while count < last and float(np.abs(_means(lines[count]) - gray).max()) <= LEVEL * spread:
         count += 1
-    if not count or count >= most:
+    if not count or count >= last:
         return 0
-    for deeper in range(BLURRED):
-        if float((np.abs(lines[count + deeper] - gray) > STEP * spread).mean()) >= ABRUPT:
-            return count + deeper
+    for line in range(count, count + BLURRED):
+        change = np.subtract(lines[line], lines[max(line, WITHIN) - WITHIN], dtype=np.float64)
+        if float((np.abs(change) > STEP * spread).mean()) >= ABRUPT:
+            return line
     return 0
+
+
+def _means(line: np.ndarray) -> np.ndarray:
+    """Return the means of a line's pieces."""
+    pieces = min(PIECES, len(line))
+    starts = np.arange(pieces) * len(line) // pieces
+    return np.add.reduceat(line, starts, dtype=np.float64) / np.diff(starts, append=len(line))

@@ -8,6 +8,7 @@ from .dicom_header import SIDES
 from .film import Film
 from .letterbox import Box
 from .markers import Marker
+from .page import gray_steps, page_gray
 from .percentiles import median
 from .screen import Screening
 
@@ -36,15 +37,6 @@ CONTRADICTION = "A letter that was read on the film contradicts the side in its 
 ONE_LEG = 2.5
 """A film is of one leg if it is at most 2.5 times as wide as its knee. On a wider film a marker may belong to the other
 leg, whose knee was not found."""
-PAGE, LIGHT = 0.25, 0.6
-"""A picture shows a page if at least the first proportion of it has one light gray, which lies beyond the second
-proportion of the way from its darkest to its brightest gray. A page is a report or a web page with a film on it, whose
-words are no markers.
-"""
-GRAYS = 32
-"""That gray is looked for in 32 steps of brightness."""
-SAMPLE = 256
-"""The brightness of a picture is measured over at most 256 rows and columns."""
 AROUND = 0.02
 """The ground of a letter is looked at within 2% of the longer side."""
 OPPOSITE = {"L": "R", "R": "L"}
@@ -125,14 +117,10 @@ def _right_by_markers(markers: Sequence[Marker], first: Box, second: Box) -> str
 
 def on_the_film(markers: Sequence[Marker], pixels: np.ndarray) -> tuple[Marker, ...]:
     """Return the markers of a picture [H,W] that do not lie on a light page beside its film."""
-    sample = pixels[tuple(slice(None, None, -(-side // SAMPLE)) for side in pixels.shape)]
-    low, high = float(sample.min()), float(sample.max())
-    if not markers or high <= low:
+    found = page_gray(pixels) if markers else None
+    if not found:
         return tuple(markers)
-    counts = np.bincount(_steps(sample, low, high).ravel(), minlength=GRAYS)
-    page = int(counts.argmax())
-    if page < LIGHT * GRAYS or counts[page] < PAGE * sample.size:
-        return tuple(markers)
+    low, high, page = found
     reach = round(AROUND * max(pixels.shape))
     grounds = (
         pixels[
@@ -142,13 +130,10 @@ def on_the_film(markers: Sequence[Marker], pixels: np.ndarray) -> tuple[Marker, 
         for one in markers
     )
     return tuple(
-        one for one, ground in zip(markers, grounds, strict=True) if abs(median(_steps(ground, low, high)) - page) > 1
+        one
+        for one, ground in zip(markers, grounds, strict=True)
+        if abs(median(gray_steps(ground, low, high)) - page) > 1
     )
-
-
-def _steps(pixels: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Return the brightness of pixels in GRAYS steps from `low` to `high`."""
-    return np.clip((pixels.astype(np.float64) - low) / (high - low) * GRAYS, 0, GRAYS - 1).astype(int)
 
 
 def right_of_upright(film: Film, turns: int) -> str:

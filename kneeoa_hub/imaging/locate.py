@@ -189,6 +189,19 @@ def squares(joints: tuple[Joint, ...]) -> tuple[Region, ...]:
     return tuple((joint.x - half, joint.y - half, joint.x + half, joint.y + half) for joint, half in halves)
 
 
+def middle(region: Region) -> tuple[float, float]:
+    """Return the column and the row of a region's middle."""
+    left, top, right, bottom = region
+    return (left + right) / 2, (top + bottom) / 2
+
+
+def apart(one: Region, other: Region) -> bool:
+    """Tell whether two regions are of two joints; see DISTINCT."""
+    (x, y), (other_x, other_y) = middle(one), middle(other)
+    side = max(one[2] - one[0], one[3] - one[1], other[2] - other[0], other[3] - other[1])
+    return bool(np.hypot(x - other_x, y - other_y) > DISTINCT * side)
+
+
 def clipped(region: Region, shape: tuple[int, ...]) -> Box:
     """Return a region in whole pixels within a film of `shape` (height, width), which shows a part of it."""
     left, top, right, bottom = map(round, region)

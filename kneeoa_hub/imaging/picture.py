@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import DamagedFilm, FilmError, FilmTooLarge, KneeOAError, SeveralFrames, UnsupportedFilm
 from .bounds import OverBound, bounded, check_picture
 from .bounds.tags import check_exif
+from .camera import PHOTOGRAPH, is_photograph
 from .compression import pillow_quality, webp_quality
 from .content import read_content
 from .copies import same_film
@@ -213,7 +214,8 @@ def _from_image(image: Image.Image, name: str, limits: Limits) -> Film:
         aspect=stated_aspect(image.info, exif),
         quality=quality,
     )
-    return _film(_values_of(image), header, 255, name)
+    film = _film(_values_of(image), header, 255, name)
+    return replace(film, warnings=(PHOTOGRAPH,)) if is_photograph(exif) else film
 
 
 def _values_of(image: Image.Image) -> Callable[[slice], np.ndarray]:

@@ -10,7 +10,8 @@ from .borders import inner_film
 from .film import MIN_SIDE, Film
 from .gate import POSES, UPRIGHT, Gate, Pose, Verdict, to_upright
 from .letterbox import Box, Region
-from .locate import TWO_KNEES_FROM, clipped, graded_regions, one_fills
+from .locate import TWO_KNEES_FROM, apart, clipped, graded_regions, middle, one_fills
+from .page import film_on_page
 from .pairs import surest_pair
 from .refusal import Refusal, refuse
 from .square import to_given
@@ -22,10 +23,14 @@ SURE = 0.8
 must reach it, since many places give many chances to err. When it was set, nearly all composed films with joints had a
 joint above 0.95, and nearly everything that was taken for a joint in films without one had less than 0.75.
 """
-SURE_OF_POSE = 0.92
-"""In another pose, the mean of all joints must reach this probability, since there are seven other poses. Nearly all
-validation knees in another pose have more in it, however they are changed.
+SURE_AGAIN = 0.92
+"""A knee that is found in another pose or in a closer look must reach this probability, as the mean of all joints of a
+pose, since there are seven other poses and several places. Nearly all validation knees in another pose have more in it,
+however they are changed, and so have knees on screenshots.
 """
+CLOSER = 3.0
+"""A place that the gate does not accept is looked at again in a window of three times its side. On a screenshot or a
+large page a knee covers few pixels of what the locator sees, and is then taken to lie beside its place."""
 Locate = Callable[[np.ndarray], tuple[Region, ...]]
 """Such a function takes a [H,W] film with bright bone to the boxes of its knees, from left to right, or to none. The
 boxes are squares, which may reach beyond the film, for a bundle that frames knees.
@@ -55,6 +60,11 @@ class Screening:
     origin: tuple[int, int] = (0, 0)
     regions: tuple[Region, ...] = ()
     supported: tuple[Box, ...] = ()
+
+    @property
+    def accepted(self) -> int:
+        """How many knees are accepted."""
+        return 0 if self.refused else len(self.boxes)
 
     @property
     def graded(self) -> tuple[Region, ...]:
@@ -88,7 +98,16 @@ class Screener:
         """
         if boxes is not None:
             return self._with_given_boxes(film, boxes)
-        left, top, right, bottom = _content(film)
+        screening = self._of_part(film, _content(film))
+        if screening.accepted > 1 or not (page := film_on_page(film.pixels)):
+            return screening
+        if min(page[2] - page[0], page[3] - page[1]) < MIN_SIDE:
+            return screening
+        on_page = self._of_part(film, page)
+        return on_page if on_page.accepted > screening.accepted else screening
+
+    def _of_part(self, film: Film, part: Box) -> Screening:
+        left, top, right, bottom = part
         if (right - left, bottom - top) == (film.width, film.height):
             return self._with_found_boxes(film)
         cut = replace(film, pixels=film.pixels[top:bottom, left:right], exposed=None)
@@ -107,8 +126,9 @@ class Screener:
         whole = (0, 0, film.width, film.height)
         if not one_fills(found, film.pixels.shape):
             verdicts = _accepted_if_one_is_sure(verdicts)
-            if sum(one.accepted for one in verdicts) < 2 and (pair := self._as_a_pair(film)):
-                return pair
+            accepted = sum(one.accepted for one in verdicts)
+            if accepted < 2 and (more := self._with_faint_boxes(film, accepted)):
+                return more
         doubtful = _not_accepted(found, verdicts)
         if len(doubtful) < len(found):
             kept = [place for place, one in enumerate(verdicts) if one.accepted]
@@ -127,10 +147,10 @@ class Screener:
             film, found or (whole,), refused=_refusal(verdicts), regions=graded or (whole,)
         )
 
-    def _as_a_pair(self, film: Film) -> Screening | None:
-        """Look for faint knees too, and accept two of them that support each other.
+    def _with_faint_boxes(self, film: Film, accepted: int) -> Screening | None:
+        """Look for faint knees too: two that support each other, or sure ones in a closer look.
 
-        Returns None if there are no such knees.
+        Returns None if there are no such knees, or no more of them than were accepted without this.
         """
         if not self._gate:
             return None
@@ -138,17 +158,41 @@ class Screener:
         verdicts = self._judge(film, found if self._square else graded)
         pair = surest_pair(graded, verdicts)
         if not pair:
-            return None
+            return self._closer(film, graded, verdicts, accepted)
         boxes, regions = tuple(found[place] for place in pair), tuple(graded[place] for place in pair)
         alone = _accepted_if_one_is_sure(tuple(verdicts[place] for place in pair))
         return Screening(film, boxes, regions=regions, supported=_not_accepted(boxes, alone))
+
+    def _closer(
+        self, film: Film, places: Sequence[Region], verdicts: Sequence[Verdict], accepted: int
+    ) -> Screening | None:
+        """Look again round each place that the gate does not accept, in a window that is CLOSER times as large."""
+        regions: list[Region] = []
+        for place, verdict in zip(places, verdicts, strict=True):
+            regions += [place] if verdict.accepted else self._located_near(film, place)
+        boxes = [clipped(region, film.pixels.shape) for region in regions]
+        scores = [one.score for one in self._judge(film, boxes if self._square else regions)]
+        surest = sorted((-score, number) for number, score in enumerate(scores) if score >= SURE_AGAIN)
+        kept: list[int] = []
+        for _, number in surest:
+            if all(apart(regions[number], regions[other]) for other in kept):
+                kept.append(number)
+        if len(kept) <= accepted:
+            return None
+        kept.sort(key=lambda number: boxes[number])
+        return Screening(film, tuple(boxes[one] for one in kept), regions=tuple(regions[one] for one in kept))
+
+    def _located_near(self, film: Film, place: Region) -> list[Region]:
+        """Locate knees in the part of a film round a place."""
+        (x, y), reach = middle(place), CLOSER / 2 * max(place[2] - place[0], place[3] - place[1])
+        left, top, right, bottom = clipped((x - reach, y - reach, x + reach, y + reach), film.pixels.shape)
+        near = self._locate(film.pixels[top:bottom, left:right])
+        return [(one[0] + left, one[1] + top, one[2] + left, one[3] + top) for one in near]
 
     def _is_one_knee(self, film: Film, found: tuple[Box, ...], verdict: Verdict) -> bool:
         """Tell whether the gate takes the whole film for one knee, after no part of it was accepted.
 
         The gate must be sure. A wide film may show two knees, so the locator must have found nothing in it.
-
-        The gate has to be sure. A wide film may show two knees, so the locator must have found nothing in it.
         """
         if not self._gate or not verdict.accepted or verdict.score < SURE:
             return False
@@ -187,7 +231,7 @@ class Screener:
         if not verdicts or not all(one.accepted for one in verdicts):
             return None
         score = float(np.mean([one.score for one in verdicts]))
-        return (Screening(upright, found, pose, regions=graded), score) if score >= SURE_OF_POSE else None
+        return (Screening(upright, found, pose, regions=graded), score) if score >= SURE_AGAIN else None
 
     def _whole_in_another_pose(self, film: Film, verdicts: Sequence[Verdict]) -> Screening | None:
         """Take the film as one knee in a pose of which the gate is certain, if no knee is found in any pose."""

@@ -18,6 +18,11 @@ def film_of(grade: int, seed: int) -> np.ndarray:
     return knee_film(grade, seed, height=SIDE, width=SIDE).pixels.astype(np.uint8)
 
 
+def assert_found(film: np.ndarray, width: int) -> None:
+    wanted = (width, width, width + SIDE, width + SIDE)
+    assert all(abs(one - two) <= 4 for one, two in zip(inner_film(film), wanted, strict=True))
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("grade", range(5))
 def test_a_film_without_a_border_is_left_as_it_is(grade: int, seed: int) -> None:
@@ -27,7 +32,7 @@ def test_a_film_without_a_border_is_left_as_it_is(grade: int, seed: int) -> None
 
 
 @pytest.mark.parametrize("gray", [0, 120, 255])
-@pytest.mark.parametrize("widths", [(22, 22, 22, 22), (60, 0, 0, 0), (0, 9, 30, 0), (5, 5, 5, 5)])
+@pytest.mark.parametrize("widths", [(22, 22, 22, 22), (60, 0, 0, 0), (0, 9, 30, 0), (5, 5, 5, 5), (400, 300, 0, 20)])
 def test_a_border_of_any_gray_and_width_is_found(gray: int, widths: tuple[int, int, int, int]) -> None:
     left, top, right, bottom = widths
     bordered = np.pad(film_of(1, 1), ((top, bottom), (left, right)), constant_values=gray)
@@ -37,10 +42,12 @@ def test_a_border_of_any_gray_and_width_is_found(gray: int, widths: tuple[int, i
     assert all(abs(one - two) <= 2 for one, two in zip(found, wanted, strict=True)) or gray == 0
 
 
-def test_borders_of_two_grays_are_found() -> None:
-    white = np.pad(film_of(2, 1), 12, constant_values=255)
-    both = np.pad(white, 20, constant_values=128)
-    assert all(abs(one - two) <= 2 for one, two in zip(inner_film(both), (32, 32, 32 + SIDE, 32 + SIDE), strict=True))
+@pytest.mark.parametrize(("widths", "grays"), [((12, 20), (255, 128)), ((6, 2, 12), (255, 0, 255))])
+def test_borders_within_each_other_are_found(widths: tuple[int, ...], grays: tuple[int, ...]) -> None:
+    film = film_of(2, 1)
+    for width, gray in zip(widths, grays, strict=True):
+        film = np.pad(film, width, constant_values=gray)
+    assert_found(film, sum(widths))
 
 
 @pytest.mark.parametrize("gray", [0, 255])
@@ -53,11 +60,19 @@ def test_a_bordered_film_is_graded_as_the_film_alone(grader, gray: int) -> None:
         assert all(abs(one - two - 30) <= 4 for one, two in zip(knee.box, alone.box, strict=True))
 
 
-def test_a_compressed_border_is_found() -> None:
+@pytest.mark.parametrize("quality", [60, 25])
+@pytest.mark.parametrize("width", [24, 29])
+def test_a_compressed_border_is_found(quality: int, width: int) -> None:
     stream = io.BytesIO()
-    Image.fromarray(np.pad(film_of(1, 1), 24, constant_values=255)).save(stream, "JPEG", quality=60)
-    left, top, right, bottom = inner_film(np.asarray(Image.open(stream)))
-    assert max(abs(left - 24), abs(top - 24), abs(right - 24 - SIDE), abs(bottom - 24 - SIDE)) <= 4
+    Image.fromarray(np.pad(film_of(1, 1), width, constant_values=255)).save(stream, "JPEG", quality=quality)
+    assert_found(np.asarray(Image.open(stream)), width)
+
+
+@pytest.mark.parametrize("gray", [9, 128, 246])
+def test_a_border_with_the_noise_of_a_scanner_is_found(gray: int) -> None:
+    bordered = np.pad(film_of(3, 2).astype(float), 40, constant_values=gray)
+    noise = np.random.default_rng(0).normal(0, 4, bordered.shape)
+    assert_found(np.clip(bordered + noise, 0, 255).astype(np.uint8), 40)
 
 
 def test_dark_surroundings_of_legs_are_no_border() -> None:

@@ -18,7 +18,9 @@ from PIL import Image, ImageCms
 
 from benchmarks.film_kinds import film_files, tiff, turned
 from kneeoa_hub import errors
+from kneeoa_hub.imaging.camera import EXIF, F_NUMBER, PHOTOGRAPH
 from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.deep_color import ORIENTATION
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.formats import BARE_DICOM, is_dicom
 from kneeoa_hub.imaging.phantom import knee_film
@@ -240,6 +242,16 @@ def test_the_exif_orientation_is_applied():
     exif[0x0112] = 6
     turned = decode(encoded(gray, "PNG", exif=exif))
     assert (turned.pixels == np.rot90(gray, -1)).all()
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_a_photograph_by_a_camera_is_warned_of(form):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 1
+    gray = (RAMP // 256).astype(np.uint8)
+    assert not decode(encoded(gray, form, exif=exif)).warnings
+    exif.get_ifd(EXIF)[F_NUMBER] = 1.8
+    assert decode(encoded(gray, form, exif=exif)).warnings == (PHOTOGRAPH,)
 
 
 def test_colour_is_measured_and_gray_rgb_has_none():

@@ -216,6 +216,26 @@ def test_a_sure_knee_does_not_carry_what_the_gate_refuses(other):
     assert (screening.boxes, screening.refused) == ((RIGHT_KNEE,), None)
 
 
+@pytest.mark.parametrize(("score", "wanted"), [(0.95, (RIGHT_KNEE, LEFT_KNEE)), (0.85, (LEFT_KNEE,))])
+def test_where_the_gate_refuses_a_place_the_locator_looks_closer(score, wanted):
+    """On a screenshot the locator took a knee to lie higher than it does, and found it in a window round that place."""
+    beside = (20, 5, 50, 35)
+    scores = {beside: 0.02, RIGHT_KNEE: score, LEFT_KNEE: 0.98}
+
+    class GivenScores(Gate):
+        def __init__(self) -> None:
+            self.limits = LIMITS
+
+        def judge(self, pixels: np.ndarray, regions: Sequence[Region]) -> tuple[Verdict, ...]:
+            return tuple(verdict(answer(_0=scores.get(tuple(one), 0.0)), LIMITS) for one in regions)
+
+    def locate(pixels: np.ndarray) -> tuple[Region, ...]:
+        return (beside, LEFT_KNEE) if pixels.shape == PAIR.shape else (RIGHT_KNEE,)  # the window begins in the corner
+
+    screening = Screener(locate, GivenScores())(Film(PAIR, "the film"))
+    assert (screening.boxes, screening.refused) == (wanted, None)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("pose", POSES)
 def test_whole_legs_and_pairs_of_legs_are_corrected_from_every_pose(grader, pose):

@@ -35,6 +35,23 @@ def _bordered(
     return np.pad(pixels, sides, constant_values=gray)
 
 
+def _noisy_border(pixels: Pixels, rng: np.random.Generator, width: float, gray: int) -> Pixels:
+    """Add a border of this gray with the noise of a scanner."""
+    framed = _bordered(pixels, rng, width, gray)
+    return np.where(_bordered(np.ones_like(pixels), rng, width, 0), framed, _noisy(framed, rng, 5))
+
+
+def _on_page(pixels: Pixels, rng: np.random.Generator, width: float) -> Pixels:
+    """Lay the film on a white page of this many of its widths, with words above and below it."""
+    side = round(width * pixels.shape[1])
+    page = Image.new("L", (side, side * 4 // 3), 255)
+    page.paste(Image.fromarray(pixels), ((side - pixels.shape[1]) // 2, side // 4))
+    for row in (0.04, 0.1, 0.88, 0.94):
+        text = "Radiograph of the knee, standing, from in front"
+        ImageDraw.Draw(page).text((0.1 * side, row * page.height), text, fill=0, font_size=side // 30)
+    return np.asarray(page)
+
+
 def _cut(pixels: Pixels, rng: np.random.Generator, keep: float) -> Pixels:
     """Keep the middle: a proportion of each side."""
     height, width = pixels.shape
@@ -201,6 +218,8 @@ CHANGES: tuple[Change, ...] = (
     _change("gray border 10%", "framing", _bordered, width=0.1, gray=GRAY),
     _change("mirrored border 8%", "framing", _bordered, width=0.08, gray=None),
     _change("mirrored border 15%", "framing", _bordered, width=0.15, gray=None),
+    _change("noisy black border 10%", "framing", _noisy_border, width=0.1, gray=8),
+    _change("page", "framing", _on_page, width=2.2),
     _change("cut to .9", "framing", _cut, keep=0.9),
     _change("cut to .8", "framing", _cut, keep=0.8),
     _change("cut to .7", "framing", _cut, keep=0.7),
