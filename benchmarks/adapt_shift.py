@@ -15,7 +15,7 @@ architecture named by --architecture is also trained from nothing on the same fi
 
 import argparse
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,8 +116,34 @@ def _from_nothing(audit: Path, architecture: str, out: Path) -> Evidence:
     return read_evidence(evaluated / "evidence.json")
 
 
+def measure(address: str, films: Path, architecture: str, out: Path) -> Iterator[Row]:
+    """Adapt to each number of clusters, and yield each row once it is measured. What `out` holds is not made anew.
+
+    Args:
+        address: The bundle to adapt.
+        films: CSV of the Gornale set.
+        architecture: What is trained from nothing.
+        out: The folder of all adaptations.
+    """
+    for clusters in CLUSTERS:
+        name = str(clusters or "all")
+        part = out / f"{name}.csv"
+        count = write_part(films, part, clusters)
+        for done, options in (("recalibrated", ["--recalibrate"]), ("fine-tuned", [])):
+            folder = out / f"{name}-{done}"
+            if not (folder / "bundle").exists():
+                _run(["adapt", "--from", address, "--data", f"site={part}", "--out", str(folder), *options])
+            evidence = read_evidence(folder / "bundle" / "evidence.json")
+            if options and clusters == CLUSTERS[0]:
+                base = evidence.base.revision if evidence.base else None
+                yield Row(clusters=0, done="nothing", base=base, metrics=evidence.before["site_test"])
+            yield _row(count, done, evidence)
+        evidence = _from_nothing(out / f"{name}-fine-tuned" / "audit", architecture, out / f"{name}-from-nothing")
+        yield _row(count, "from nothing", evidence)
+
+
 def main() -> None:
-    """Adapt, measure, and write the tables."""
+    """Adapt, measure, and write the tables, anew after each row: a run takes hours."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--from", dest="address", required=True, help="a bundle that was trained on none of these films"
@@ -127,26 +153,13 @@ def main() -> None:
     parser.add_argument(
         "--architecture", default="folded-lite0", help="what is trained from nothing, see train (default folded-lite0)"
     )
-    arguments = parser.parse_args()
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     measured: list[Row] = []
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for clusters in CLUSTERS:
-        part = arguments.out / f"{clusters or 'all'}.csv"
-        count = write_part(arguments.films, part, clusters)
-        for done, options in (("recalibrated", ["--recalibrate"]), ("fine-tuned", [])):
-            folder = arguments.out / f"{clusters or 'all'}-{done}"
-            if not (folder / "bundle").exists():
-                _run(["adapt", "--from", arguments.address, "--data", f"site={part}", "--out", str(folder), *options])
-            evidence = read_evidence(folder / "bundle" / "evidence.json")
-            if not measured:
-                base = evidence.base.revision if evidence.base else None
-                measured.append(Row(clusters=0, done="nothing", base=base, metrics=evidence.before["site_test"]))
-            measured.append(_row(count, done, evidence))
-        audit = arguments.out / f"{clusters or 'all'}-fine-tuned" / "audit"
-        evidence = _from_nothing(audit, arguments.architecture, arguments.out / f"{clusters or 'all'}-from-nothing")
-        measured.append(_row(count, "from nothing", evidence))
-        (arguments.out / "adapt.json").write_text(steps.as_json(measured), "utf-8")
-        (arguments.out / "adapt.md").write_text(table(measured), "utf-8")
+    for row in measure(given.address, given.films, given.architecture, given.out):
+        measured.append(row)
+        (given.out / "adapt.json").write_text(steps.as_json(measured), "utf-8")
+        (given.out / "adapt.md").write_text(table(measured), "utf-8")
     print(table(measured))
 
 
