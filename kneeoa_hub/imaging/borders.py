@@ -20,6 +20,8 @@ ABRUPT = 0.12
 """At least 12% of the pixels of a line change so."""
 BLURRED = 8
 """The edge lies within eight lines from the last plain one, since compression spreads it over its blocks of eight."""
+WIDE = 0.35
+"""Plain lines over more than 35% of the film are a border even without an edge: a leg has less air beside it."""
 PASSES = 4
 """Each side is examined up to four times, again after the others are cut, since borders of several grays meet in a
 corner or lie within each other."""
@@ -60,7 +62,7 @@ def _spread(pixels: np.ndarray) -> float:
 
 
 def _border(lines: np.ndarray, spread: float) -> int:
-    """Return how many of the first lines [N,L] are a border: plain, of one gray, and with an abrupt end."""
+    """Return how many of the first lines [N,L] are a border: plain, of one gray, and wide or with an abrupt end."""
     gray, last = median(lines[0]), len(lines) - BLURRED
     count = 0
     while count < last and float(np.abs(_means(lines[count]) - gray).max()) <= LEVEL * spread:
@@ -71,7 +73,7 @@ def _border(lines: np.ndarray, spread: float) -> int:
         change = np.subtract(lines[line], lines[max(line, WITHIN) - WITHIN], dtype=np.float64)
         if float((np.abs(change) > STEP * spread).mean()) >= ABRUPT:
             return line
-    return 0
+    return count if count > WIDE * len(lines) else 0
 
 
 def _means(line: np.ndarray) -> np.ndarray:

@@ -75,6 +75,14 @@ def test_a_border_with_the_noise_of_a_scanner_is_found(gray: int) -> None:
     assert_found(np.clip(bordered + noise, 0, 255).astype(np.uint8), 40)
 
 
+@pytest.mark.parametrize(("width", "cut"), [(400, True), (40, False)])
+def test_a_wide_margin_is_a_border_even_where_a_leg_fades_into_it(width: int, cut: bool) -> None:
+    fading = film_of(1, 1) * np.minimum(1, np.minimum(np.arange(SIDE), np.arange(SIDE)[::-1]) / 60)
+    left, top, right, bottom = inner_film(np.pad(fading, ((0, 0), (width, width))))
+    assert (top, bottom) == (0, SIDE)
+    assert (width <= left <= width + 20 and right >= width + SIDE - 20) if cut else (left, right) == (0, SIDE + 2 * 40)
+
+
 def test_dark_surroundings_of_legs_are_no_border() -> None:
     film = two_knee_film((1, 3), 5, height=500, width=640).pixels
     assert inner_film(film) == (0, 0, film.shape[1], film.shape[0])
