@@ -14,11 +14,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from kneeoa_hub import from_pretrained
 from kneeoa_hub.cli import main
 from kneeoa_hub.output.tables import CSV_COLUMNS, rows
 
-from ..support.bundles import changed
 from ..support.waiting import until
 
 
@@ -93,17 +91,16 @@ def test_the_row_of_a_knee_lacks_the_warnings_about_another_knee(films, grader):
 def test_the_table_marks_a_grade_that_is_not_the_likeliest_and_distinguishes_films_of_one_name(
     films, grader, tmp_path, capsys
 ):
-    bundle = changed(grader.bundle.folder, tmp_path / "bundle", decision={"rule": "median"})
     films_folder = tmp_path / "films"
-    (knee,) = from_pretrained(bundle).grade(films["doubtful"]).knees
+    (knee,) = grader.grade(films["doubtful"]).knees
     assert knee.likeliest != knee.grade
-    for name in ("doubtful", "mild"):
+    for name in ("doubtful", "moderate"):
         (films_folder / name).mkdir(parents=True)
         (films_folder / name / "IM1.png").write_bytes(films[name].read_bytes())
-    assert main(["grade", str(films_folder), "--model", str(bundle)]) == 0
+    assert main(["grade", str(films_folder)]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "Note: " not in line]
     assert re.match(rf"doubtful/IM1.png +- +1 Doubtful +{knee.likeliest} \* ", lines[1])
-    assert re.match(r"mild/IM1.png +- +2 Mild +2  .* <\.01", lines[2])  # no rounding to 0 or 1
+    assert re.match(r"moderate/IM1.png +- +3 Moderate +3  .* <\.01", lines[2])  # no rounding to 0 or 1
     assert "not the likeliest one" in lines[3]
 
 
