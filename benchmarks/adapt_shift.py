@@ -24,8 +24,6 @@ import numpy as np
 from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.evidence import Evidence, SetEvidence, read_evidence
 from tuning.__main__ import main as tuning
-from tuning.adapt import epochs_of
-from tuning.data.datasets import usable_rows
 from tuning.run import steps
 
 CLUSTERS = (50, 200, 0)
@@ -107,6 +105,9 @@ def _row(clusters: int, done: str, evidence: Evidence) -> Row:
 
 def _from_nothing(audit: Path, architecture: str, out: Path) -> Evidence:
     """Train an architecture on the films of an audit alone, and measure it as an adaptation is measured."""
+    from tuning.adapt import epochs_of
+    from tuning.data.datasets import usable_rows
+
     trained, evaluated = out / "train", out / "evaluate"
     batches = max(1, len(usable_rows(audit, "train")) // BATCH)
     epochs = str(max(LEAST_EPOCHS, LONGER * epochs_of(batches)))
