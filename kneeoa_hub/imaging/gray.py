@@ -27,7 +27,7 @@ upright film is filled through this view, without a copy.
 SIDEWAYS = (5, 6, 7, 8)
 """These EXIF orientations exchange width and height."""
 SAMPLE_SIDE = 512
-"""Colour is measured over at most some 512 rows and columns."""
+"""Colour is measured over at most about 512 rows and columns."""
 NOISE = 4
 """Colour is averaged over squares of four pixels a side, since each channel of a scanner or camera has its own noise.
 The hue of a photograph differs over larger parts."""

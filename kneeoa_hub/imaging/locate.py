@@ -99,9 +99,8 @@ class Locator:
         image, scale, (left, top) = locator_input(pixels, config.input)
         scores, shape = self._graph.run(("heat", "shape"), image[None])
         found = peaks(scores[0], shape[0], config)
-        return [
-            Joint((joint.x - left) / scale, (joint.y - top) / scale, joint.side / scale, joint.score) for joint in found
-        ]
+        joints = (Joint((one.x - left) / scale, (one.y - top) / scale, one.side / scale, one.score) for one in found)
+        return [joint for joint in joints if _shown(joint, pixels.shape)]
 
     def _second_look(self, pixels: np.ndarray, joint: Joint, config: LocatorConfig) -> Joint:
         """Return a joint as located in a window that it nearly fills.
@@ -111,13 +110,19 @@ class Locator:
         reach = joint.side * WINDOW / 2
         left, top = max(0, round(joint.x - reach)), max(0, round(joint.y - reach))
         window = pixels[top : round(joint.y + reach), left : round(joint.x + reach)]
-        if min(window.shape) >= LARGE_ENOUGH * max(pixels.shape):
+        if not window.size or min(window.shape) >= LARGE_ENOUGH * max(pixels.shape):
             return joint
         again = [
             Joint(other.x + left, other.y + top, other.side, joint.score) for other in self._first_look(window, config)
         ]
         away = [np.hypot(other.x - joint.x, other.y - joint.y) / joint.side for other in again]
         return again[int(np.argmin(away))] if away and min(away) < DISTINCT else joint
+
+
+def _shown(joint: Joint, shape: tuple[int, ...]) -> bool:
+    """Tell whether a film of `shape` shows a part of a joint's square. One in the padding beside a film has none."""
+    half = joint.side / 2
+    return -half < joint.x < shape[1] + half and -half < joint.y < shape[0] + half
 
 
 def locator_input(pixels: np.ndarray, config: InputConfig) -> tuple[np.ndarray, float, tuple[int, int]]:

@@ -113,6 +113,13 @@ def test_two_parts_of_one_joint_are_one_joint_after_the_second_pass(grader, tmp_
     assert (joint.x, joint.y, joint.side) == pytest.approx((274.5, 475.5, 600), abs=1.5)  # as seen about the surer part
 
 
+def test_a_joint_in_the_padding_beside_a_narrow_film_is_none(grader, tmp_path):
+    graph = graph_that_finds([(3, 7, 0.1), (3, 0, 0.1), (3, 3, 0.2)])
+    finds = Locator(with_locator(grader.bundle.folder, tmp_path / "bundle", graph) / LOCATOR, CONFIG)
+    (joint,) = finds.joints(np.eye(800, 100, dtype=np.float32))
+    assert joint.x + joint.side / 2 > 0
+
+
 def test_one_side_in_the_header_is_not_given_to_two_knees(grader, tmp_path, monkeypatch):
     from kneeoa_hub import grader as module
 
