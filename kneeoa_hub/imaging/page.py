@@ -19,6 +19,9 @@ SAMPLE = 256
 COVERED = 0.2
 """A line of the picture meets the film if at least a fifth of it has other grays than the page. Words cover less, or
 fewer lines."""
+ANOTHER = 0.5
+"""A second part of the page with at least half as many such lines as the film is another film. No film is found then,
+since the lines of one may be those of the other."""
 PASSES = 2
 """The film's rows are looked for again among its columns, since words beside it are left out then."""
 
@@ -46,7 +49,7 @@ def film_on_page(pixels: np.ndarray) -> Box | None:
         pixels: A picture [H,W] of any unit.
 
     Returns:
-        Left, top, right and bottom of the film, or None if the picture shows no page.
+        Left, top, right and bottom of the film, or None if the picture shows no page, or several films on one.
     """
     found = page_gray(pixels)
     if not found:
@@ -72,7 +75,9 @@ def _strides(pixels: np.ndarray) -> tuple[slice, slice]:
 
 
 def _longest_run(lines: np.ndarray) -> slice | None:
-    """Return the longest run of True in booleans [N], or None if none is True."""
+    """Return the longest run of True in booleans [N]; None if none is True, or if another run is nearly as long."""
     changes = np.flatnonzero(np.diff(lines, prepend=False, append=False))
     runs = [slice(int(start), int(stop)) for start, stop in pairwise(changes) if lines[start]]
-    return max(runs, key=lambda run: run.stop - run.start, default=None)
+    runs.sort(key=lambda run: run.start - run.stop)
+    lengths = [run.stop - run.start for run in runs]
+    return runs[0] if runs and not any(length >= ANOTHER * lengths[0] for length in lengths[1:]) else None

@@ -10,7 +10,7 @@ from .borders import inner_film
 from .film import MIN_SIDE, Film
 from .gate import POSES, UPRIGHT, Gate, Pose, Verdict, to_upright
 from .letterbox import Box, Region
-from .locate import TWO_KNEES_FROM, apart, clipped, graded_regions, middle, one_fills
+from .locate import MOST_KNEES, TWO_KNEES_FROM, apart, clipped, graded_regions, middle, one_fills
 from .page import film_on_page
 from .pairs import surest_pair
 from .refusal import Refusal, refuse
@@ -128,7 +128,8 @@ class Screener:
             verdicts = _accepted_if_one_is_sure(verdicts)
             accepted = sum(one.accepted for one in verdicts)
             if accepted < 2 and (more := self._with_faint_boxes(film, accepted)):
-                return more
+                left_out = _not_accepted(found, verdicts)
+                return replace(more, doubtful=tuple(box for box in left_out if all(apart(box, x) for x in more.boxes)))
         doubtful = _not_accepted(found, verdicts)
         if len(doubtful) < len(found):
             kept = [place for place, one in enumerate(verdicts) if one.accepted]
@@ -175,7 +176,7 @@ class Screener:
         surest = sorted((-score, number) for number, score in enumerate(scores) if score >= SURE_AGAIN)
         kept: list[int] = []
         for _, number in surest:
-            if all(apart(regions[number], regions[other]) for other in kept):
+            if len(kept) < MOST_KNEES and all(apart(regions[number], regions[other]) for other in kept):
                 kept.append(number)
         if len(kept) <= accepted:
             return None

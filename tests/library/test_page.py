@@ -35,6 +35,14 @@ def test_a_film_without_a_page_has_none() -> None:
     assert film_on_page(np.full((200, 300), 255) - np.eye(200, 300) * 255) is None
 
 
+def test_one_of_two_films_on_a_page_is_not_taken_for_all_of_it() -> None:
+    sheet = Image.new("L", (1100, 1500), 255)
+    for number, place in enumerate([(100, 200), (650, 800)]):
+        film = knee_film(2, number, height=350 + 50 * number, width=350 + 50 * number).pixels.astype(np.uint8)
+        sheet.paste(Image.fromarray(film), place)
+    assert film_on_page(np.asarray(sheet)) is None
+
+
 def test_a_film_on_a_page_is_graded_as_the_film_alone(grader) -> None:
     film = two_knee_film((0, 3), 5, height=300, width=380).pixels.astype(np.uint8)
     sheet, (left, top, _, _) = page(film, 1500, 1900)
