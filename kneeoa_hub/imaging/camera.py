@@ -12,8 +12,7 @@ PHOTOGRAPH = (
     "The film's file is a camera's photograph, whose glare and grain can change the grade; send the film itself,"
     " exported from its viewer or scanned."
 )
-"""A photograph gets this warning. Grades of 14 knees that were photographed from a simulated screen differed in two to
-four of them."""
+"""A photograph gets this warning. In simulated photographs of a screen, glare and grain changed some grades."""
 
 
 def is_photograph(exif: Image.Exif) -> bool:
