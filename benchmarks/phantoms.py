@@ -23,7 +23,14 @@ FIRST, KNEES = 1000, 40
 
 
 def graded(grader: KneeGrader, grade: int, first: int, knees: int) -> list[KneeGrade]:
-    """Return the answers for synthetic knees of a grade; a film that is refused has none."""
+    """Return the answers for synthetic knees of a grade; a film that is refused has none.
+
+    Args:
+        grader: Grades them.
+        grade: The grade that is drawn.
+        first: The first seed.
+        knees: How many knees are drawn.
+    """
     films = (knee_film(grade, seed, side=("right", "left")[seed % 2]) for seed in range(first, first + knees))
     reports = (grader.grade(film.pixels) for film in films)
     return [report.knees[0] for report in reports if report.knees]

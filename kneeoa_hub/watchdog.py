@@ -25,10 +25,13 @@ class Watchdog:
 
     @contextmanager
     def ending(self, seconds: float, end: Callable[[], object], *, computing: bool = False) -> Iterator[None]:
-        """Call `end` in another thread if the block takes longer than so many seconds, give or take LOOK_SECONDS.
+        """Call `end` in another thread if the block takes too long.
 
-        A block that is `computing` may take longer until the process has also computed for so many seconds: other
-        programs can keep the processor busy for minutes.
+        Args:
+            seconds: Seconds that the block may take, give or take LOOK_SECONDS.
+            end: Is called.
+            computing: Whether the block may take longer until the process has also computed for so many seconds. Other
+                programs can keep the processor busy for minutes.
         """
         computed = time.process_time() + seconds if computing else 0.0
         with self._lock:

@@ -27,7 +27,13 @@ PASSES = 2
 
 
 def gray_steps(pixels: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Return the brightness of pixels in GRAYS steps from `low` to `high`."""
+    """Return the brightness of pixels in GRAYS steps, from 0.
+
+    Args:
+        pixels: Pixels of any shape and unit.
+        low: The gray at which the first step begins.
+        high: The gray at which the last step ends.
+    """
     return np.clip((pixels.astype(np.float64) - low) / (high - low) * GRAYS, 0, GRAYS - 1).astype(int)
 
 

@@ -46,7 +46,14 @@ CORNER_MM = 1.6
 def joint_surfaces(
     x: np.ndarray, y: np.ndarray, disease: Disease, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the depth in mm below the joint's surfaces: of the femur, of the tibia's rim, and of its hollow floor."""
+    """Return the depth in mm below the joint's surfaces: of the femur, of the tibia's rim, and of its hollow floor.
+
+    Args:
+        x: Columns of the pixels in mm, from the middle of the joint.
+        y: Rows of the pixels in mm, from the middle of the joint.
+        disease: What the disease has done to the joint.
+        rng: Draws what differs among patients.
+    """
     across = np.linspace(-60, 60, 481)
     medial = 1 / (1 + np.exp(-across / 4))
     space = (1 - medial) * rng.uniform(5.0, 6.2) + medial * rng.uniform(4.3, 5.3)
