@@ -119,11 +119,13 @@ def test_the_viewer_fades_zooms_moves_and_resets(page: Page, films: dict[str, Pa
     page.get_by_role("slider", name="Overlay").fill("0")
     assert style(overlay, "opacity") == "0"  # the film itself is behind it
     page.get_by_role("slider", name="Zoom").fill("200")
-    assert style(film, "transform") == style(overlay, "transform") == "matrix(2, 0, 0, 2, 0, 0)"  # the knee fills it
+    zoomed = style(film, "transform")
+    assert style(overlay, "transform") == zoomed
+    assert zoomed.startswith("matrix(2, 0, 0, 2, ")
     page.get_by_role("group", name="Film: arrow keys").focus()
     page.keyboard.press("ArrowRight")
     moved = style(film, "transform")
-    assert moved != "matrix(2, 0, 0, 2, 0, 0)"
+    assert moved != zoomed
     for _ in range(40):
         page.keyboard.press("ArrowRight")
     far = style(film, "transform")
