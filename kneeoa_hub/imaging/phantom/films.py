@@ -99,7 +99,7 @@ def two_knee_film(grades: tuple[int, int], seed: int, *, height: int = 240, widt
 def sample_films() -> dict[str, Phantom]:
     """Draw the samples that documentation and demonstrations show, by name.
 
-    They are chosen: the shipped model grades each of them as it was drawn, which it does with most phantoms, not all.
+    They are chosen: the shipped model grades each of them as it was drawn, which it does with half of all phantoms.
     """
     films = {
         name: knee_film(grade, seed, side=("right", "left")[grade % 2], height=448, width=448)
