@@ -1,6 +1,6 @@
 """Recognises a picture that shows a page: a report, a print or a web page with a film on it, beside words.
 
-The words are no markers. No knee may be found on a page, since a film covers little of it and is darker than all of it.
+The words are no markers. The locator can miss the knee on a page, since the film covers little of it and is darker.
 """
 
 from itertools import pairwise

@@ -17,7 +17,7 @@ from .texture import dome, rough
 CROP_MM = 92.0
 """A film of one knee shows tissue of this width in mm, which is also the side of a joint's box."""
 CORTEX_MM = 0.5
-"""The cortex of a bone is as thick as this."""
+"""The cortex of a bone is 0.5 mm thick."""
 
 
 def attenuation(grade: int, seed: int, side: str, height: int, width: int, field_mm: float) -> tuple[np.ndarray, Box]:
