@@ -20,6 +20,7 @@ from benchmarks import (
     members,
     reach,
     search_scaling,
+    search_workers,
     space,
 )
 from benchmarks.measuring import Machine
@@ -223,6 +224,11 @@ def test_the_scaling_of_a_search_is_that_of_its_evidence() -> None:
         hyperband, random = (by[tuner, workers] for tuner in ("hyperband", "random"))
         cells = [workers, *(hyperband[name] for name in ("times as fast", "machine-hours", "waiting"))]
         assert f"| {' | '.join([*cells, random['times as fast'], random['machine-hours']])} |" in text
+
+
+def test_the_times_of_two_workers_are_those_of_their_evidence() -> None:
+    runs = from_json(tuple[search_workers.Run, ...], read("search_workers/workers")["runs"])
+    assert search_workers.table(runs) in page("search-cluster")
 
 
 @pytest.mark.parametrize("name", ["members", "of-0.9.0"])
