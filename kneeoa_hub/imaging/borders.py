@@ -25,6 +25,8 @@ WIDE = 0.35
 PASSES = 4
 """Each side is examined up to four times, again after the others are cut, since borders of several grays meet in a
 corner or lie within each other."""
+MOST_AT_ONCE = 64
+"""A wide border is examined in up to 64 lines at once, since columns lie far apart in memory."""
 SAMPLE = 128
 """The spread of grays is measured over at most 128 rows and columns."""
 
@@ -63,10 +65,8 @@ def _spread(pixels: np.ndarray) -> float:
 
 def _border(lines: np.ndarray, spread: float) -> int:
     """Return how many of the first lines [N,L] are a border: plain, of one gray, and wide or with an abrupt end."""
-    gray, last = median(lines[0]), len(lines) - BLURRED
-    count = 0
-    while count < last and float(np.abs(_means(lines[count]) - gray).max()) <= LEVEL * spread:
-        count += 1
+    last = len(lines) - BLURRED
+    count = _plain(lines[:last], LEVEL * spread) if last > 0 else 0
     if not count or count >= last:
         return 0
     for line in range(count, count + BLURRED):
@@ -76,8 +76,25 @@ def _border(lines: np.ndarray, spread: float) -> int:
     return count if count > WIDE * len(lines) else 0
 
 
-def _means(line: np.ndarray) -> np.ndarray:
-    """Return the means of a line's pieces."""
-    pieces = min(PIECES, len(line))
-    starts = np.arange(pieces) * len(line) // pieces
-    return np.add.reduceat(line, starts, dtype=np.float64) / np.diff(starts, append=len(line))
+def _plain(lines: np.ndarray, most: float) -> int:
+    """Return how many of the first lines [N,L] are plain: the means of their pieces differ little from one gray.
+
+    Args:
+        lines: The lines. The gray is the median of the first one.
+        most: The means differ from it by at most this.
+    """
+    gray, count, several = median(lines[0]), 0, 1
+    while count < len(lines):
+        plain = np.abs(_means(lines[count : count + several]) - gray).max(axis=1) <= most
+        if not plain.all():
+            return count + int(np.argmin(plain))
+        count, several = count + len(plain), min(2 * several, MOST_AT_ONCE)
+    return count
+
+
+def _means(lines: np.ndarray) -> np.ndarray:
+    """Return the means [N,P] of the pieces of lines [N,L]."""
+    length = lines.shape[1]
+    pieces = min(PIECES, length)
+    starts = np.arange(pieces) * length // pieces
+    return np.add.reduceat(lines, starts, axis=1, dtype=np.float64) / np.diff(starts, append=length)
