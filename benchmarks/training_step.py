@@ -1,24 +1,42 @@
 """A training step with real films is compared with the same step on a fixed batch in memory, as ratios of one run.
 
-    python -m benchmarks.training_step --data runs/audit
+    python -m benchmarks.training_step --data runs/audit --out docs/evidence/training_step
 
 Three ways, in turns, with one network and batches of 32: one batch again and again; `TrainingBatches`, which draws
 films from the cache and changes them at random, as every training here does; and Keras's
 `image_dataset_from_directory` on the same pictures as PNG files, with random layers that change one image after the
-other. The ratios are of the medians over the later epochs of every turn, as a training has many. Other work on the
-machine slows all three, and not alike; the processor's time hardly depends on it.
+other. One core does all the work, so a film that is prepared beside a step is not free. The ratios are of the medians
+over the later epochs of every turn, as a training has many.
+
+Writes step.json and step.md.
 """
 
 import argparse
-import json
+import os
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring import ended, machine, measured_on, write_figures
+from kneeoa_hub.card.text import table as markdown_table
+
 BATCH, TURNS, EPOCHS = 32, 3, 3
+FIXED = "a fixed batch in memory"
+THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+"""TensorFlow reads these environment variables when it starts."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to give films to a network, and the milliseconds of a training step with them."""
+
+    name: str
+    milliseconds: float
 
 
 def sources(audit: Path, folder: Path, size: int, films: int) -> dict[str, Any]:
@@ -78,21 +96,16 @@ def sources(audit: Path, folder: Path, size: int, films: int) -> dict[str, Any]:
 
     per_image = read.map(changed).batch(BATCH, drop_remainder=True).prefetch(2)
     return {
-        "a fixed batch in memory": Fixed(),
+        FIXED: Fixed(),
         "real films": batches,
         "image_dataset_from_directory": per_image,
     }
 
 
-def _clocks() -> np.ndarray:
-    """[2]: seconds of the clock, and of the processor in all threads of this process."""
-    return np.array([time.perf_counter(), time.process_time()])
+def measure(audit: Path, size: int, films: int) -> tuple[Way, ...]:
+    """Return the time of one step by each way.
 
-
-def measure(audit: Path, size: int, films: int) -> dict[str, np.ndarray]:
-    """Return the seconds of one step by each way, of the clock and of the processor.
-
-    They are medians over the epochs of TURNS trainings of EPOCHS, without the first epochs.
+    It is the median over the epochs of TURNS trainings of EPOCHS, without the first epochs.
 
     Args:
         audit: Output folder of an audit.
@@ -108,17 +121,17 @@ def measure(audit: Path, size: int, films: int) -> dict[str, np.ndarray]:
 
         def __init__(self) -> None:
             super().__init__()
-            self.spent: list[np.ndarray] = []
+            self.spent: list[float] = []
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self._began = _clocks()
+            self._began = time.perf_counter()
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.spent.append(_clocks() - self._began)
+            self.spent.append(time.perf_counter() - self._began)
 
     keras.utils.set_random_seed(0)
     model = compiled(Architecture(size=size, crop="frame"))
-    spent: dict[str, list[np.ndarray]] = {}
+    spent: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         ways = sources(audit, Path(folder), size, films)
         for _ in range(TURNS):
@@ -127,27 +140,38 @@ def measure(audit: Path, size: int, films: int) -> dict[str, np.ndarray]:
                 model.fit(batches, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[clock])  # pyright: ignore[reportArgumentType]
                 # The first epoch compiles, and draws two batches more, by which Keras learns their form.
                 spent.setdefault(name, []).extend(one / len(batches) for one in clock.spent[1:])
-    return {name: np.median(values, axis=0) for name, values in spent.items()}
+    return tuple(Way(name, 1000 * float(np.median(values))) for name, values in spent.items())
+
+
+def table(ways: Sequence[Way]) -> str:
+    """Return the ways as Markdown."""
+    fixed = next(way.milliseconds for way in ways if way.name == FIXED)
+    rows = [(way.name, f"{way.milliseconds:.0f}", f"{way.milliseconds / fixed:.2f}") for way in ways]
+    return markdown_table(("films", "milliseconds of a step", "ratio"), rows) + "\n"
+
+
+def on_one_core() -> None:
+    """Keep this process on one core. TensorFlow has not started yet."""
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    if hasattr(os, "sched_setaffinity"):  # Linux has it; elsewhere films may be prepared on another core
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
 def main() -> None:
-    """Measure, and print the milliseconds and ratios."""
+    """Measure, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning audit")
     parser.add_argument("--size", type=int, default=160, help="pixels of the input (default 160)")
     parser.add_argument("--films", type=int, default=960, help="training films (default 960)")
-    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the figures")
     given = parser.parse_args()
-    spent = measure(given.data, given.size, given.films)
-    fixed = spent["a fixed batch in memory"]
-    names = "milliseconds", "ratio", "processor_milliseconds", "processor_ratio"
-    rows = {}
-    for name, (clock, processor) in spent.items():
-        values = 1000 * clock, clock / fixed[0], 1000 * processor, processor / fixed[1]
-        rows[name] = {key: float(value) for key, value in zip(names, values, strict=True)}
-        print("{:30} {:7.1f} ms {:6.2f}, of the processor {:7.1f} ms {:6.2f}".format(name, *values))
-    if given.out:
-        given.out.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    on_one_core()
+    where = machine()
+    ways = measure(given.data, given.size, given.films)
+    where = ended(where)
+    settings = {"size": given.size, "films": given.films, "batch": BATCH}
+    document = {"machine": asdict(where), "settings": settings, "ways": [asdict(way) for way in ways]}
+    write_figures(given.out, "step", document, f"{table(ways)}\n{measured_on(where)}\n")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 BOOTSTRAPS = 1000
 RANDOM = "random"
 """The others are compared with this tuner."""
+KERAS_TUNERS_OWN = "bayesian, as Keras Tuner has it"
+"""This one is Keras Tuner's Bayesian optimisation without the changes of `tuning.searching.surrogate`."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ def compared(settings: SearchSettings, shortest: Sequence[int]) -> dict[str, Sea
         f"hyperband from {epochs} epoch{'s' * (epochs > 1)}": replace(settings, tuner="hyperband", least_epochs=epochs)
         for epochs in shortest
     }
-    return searches | {tuner: replace(settings, tuner=tuner) for tuner in ("bayesian", RANDOM)}
+    bayesian = replace(settings, tuner="bayesian")
+    return searches | {"bayesian": bayesian, KERAS_TUNERS_OWN: bayesian, RANDOM: replace(settings, tuner=RANDOM)}
 
 
 def replayed(pool: Pool, name: str, seed: int, settings: SearchSettings) -> Curve:
@@ -58,14 +61,12 @@ def replayed(pool: Pool, name: str, seed: int, settings: SearchSettings) -> Curv
     """
     from keras_tuner.engine.trial import TrialStatus
 
-    from tuning.searching.oracle import BayesianOracle
-
     order = np.random.default_rng(seed).permutation(len(pool.points))
     mine = replace(settings, seed=seed + 1, trials=len(order), iterations=len(order))
     seconds, tried, course = 0.0, set[int](), []
-    oracle = in_memory(mine, [pool.points[number] for number in order])
-    if isinstance(oracle, BayesianOracle):  # it would take the whole pool for points to begin with
-        oracle.num_initial_points = max(3, round(len(order) * PART / 3))
+    oracle = _oracle(name, mine, [pool.points[number] for number in order])
+    if name == "bayesian":
+        oracle.candidates = lambda: [pool.points[number] for number in order if number not in tried]
     while len(tried) < len(order) and seconds < 60 * pool.budget:
         trial = oracle.create_trial("tuner")
         if trial.status != TrialStatus.RUNNING:
@@ -90,6 +91,27 @@ def replayed(pool: Pool, name: str, seed: int, settings: SearchSettings) -> Curv
         tuple(log_loss for _, log_loss, _ in best),
         tuple(kappa for *_, kappa in best),
     )
+
+
+def _oracle(name: str, settings: SearchSettings, first: list[dict[str, str]]) -> Any:
+    """Return the oracle of a kind of search, whose random draws are the networks of the pool in this order."""
+    import keras_tuner as kt
+
+    from tuning.searching.oracle import Durable
+
+    class KerasTunersOwn(Durable, kt.oracles.BayesianOptimizationOracle):
+        """This oracle has the Gaussian process of Keras Tuner."""
+
+    oracle: Any = in_memory(settings, first)
+    before = max(3, round(len(first) * PART / 3))
+    if name == KERAS_TUNERS_OWN:
+        space = {"objective": settings.metric, "hyperparameters": oracle.get_space(), "allow_new_entries": False}
+        own: Any = KerasTunersOwn(max_trials=settings.trials, num_initial_points=before, seed=settings.seed, **space)
+        own.first, own.verbose, own.save, own._save_trial = first, 0, oracle.save, oracle._save_trial
+        return own
+    if settings.tuner == "bayesian":  # it would take the whole pool for points to begin with
+        oracle.num_initial_points = before
+    return oracle
 
 
 def by_hand(trainings: Trainings, settings: SearchSettings, names: Sequence[str]) -> list[Curve]:

@@ -83,6 +83,7 @@ def test_the_worth_of_a_search_is_measured_and_a_stopped_measurement_goes_on(aud
     import tuning.searching.trial
     from benchmarks.search_worth import __main__ as main
     from benchmarks.search_worth import report
+    from benchmarks.search_worth.replay import KERAS_TUNERS_OWN
     from benchmarks.search_worth.report import Worth
 
     trained = Formula.train
@@ -112,7 +113,7 @@ def test_the_worth_of_a_search_is_measured_and_a_stopped_measurement_goes_on(aud
     assert [rung.tau.value for rung in worth.rungs] == pytest.approx([1.0, 1.0])  # more epochs help all networks alike
     assert [rung.tau_full.n for rung in worth.rungs if rung.tau_full] == [4, 4]
     names = [curve.name for curve in worth.curves]
-    searches = ["hyperband from 1 epoch", "hyperband from 3 epochs", "bayesian", "random"]
+    searches = ["hyperband from 1 epoch", "hyperband from 3 epochs", "bayesian", KERAS_TUNERS_OWN, "random"]
     assert {name: names.count(name) for name in names} == dict.fromkeys(searches, 3) | dict.fromkeys(by_hand, 1)
     for curve in worth.curves:
         assert list(curve.log_loss) == sorted(curve.log_loss, reverse=True)

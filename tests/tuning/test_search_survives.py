@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kneeoa_hub.errors import DataError, OutputError
@@ -53,6 +54,27 @@ def test_a_search_that_is_killed_at_any_write_finds_what_an_unbroken_one_does(
         search_without_report(audited, out, settings, monkeypatch)
         assert found(out) == unbroken, write
         assert list(out.rglob(".part-*")) == []
+
+
+def test_bayesian_optimisation_learns_which_points_are_good_and_avoids_those_that_fail():
+    from benchmarks.search_scaling import in_memory
+
+    losses: dict[str, list[float]] = {"bayesian": [], "random": []}
+    for tuner, mine in losses.items():
+        oracle = in_memory(settings_for(tuner, trials=24, only={"normalisation": ["True"]}))
+        for number in range(24):
+            trial = oracle.create_trial("worker")
+            values = trial.hyperparameters.values
+            loss = Formula(Path(), None, Path()).train(values, 3, ())["val_log_loss"]
+            failed = values["pooling"] == "flatten"
+            trial.status = "FAILED" if failed else "COMPLETED"
+            if not failed:
+                oracle.update_trial(trial.trial_id, {"val_log_loss": loss})
+            oracle.end_trial(trial)
+            if number >= 12:
+                mine.append(2.0 if failed else loss)
+    assert len(losses["bayesian"]) == 12
+    assert np.mean(losses["bayesian"]) < np.mean(losses["random"]) - 0.2
 
 
 @pytest.mark.parametrize(
