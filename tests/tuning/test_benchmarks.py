@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import ablation, adapt_shift, members, outside
+from benchmarks import ablation, adapt_shift, causes, members, outside
 from kneeoa_hub.evidence import Estimate
 from tuning.data.table import read_films
 
@@ -129,3 +129,26 @@ def test_a_film_of_both_knees_is_counted_once_whatever_is_found_in_it():
     assert {boxes: outside.outcome(boxes, 100) for boxes in found} == found
     rows = outside.table({"as they are": dict(zip("abcde", found.values(), strict=True))}).splitlines()
     assert rows[-1] == "| as they are | 1 | 1 | 1 | 2 |"
+
+
+def test_films_get_the_texture_or_the_grays_of_others_and_keep_the_rest():
+    rng = np.random.default_rng(0)
+    coarse, fine = (
+        np.array([Image.fromarray(rng.integers(0, 256, (side, side), np.uint8)).resize((64, 64)) for _ in range(3)])
+        for side in (8, 32)
+    )
+    texture = np.mean([causes.amplitudes(film) for film in coarse], axis=0)
+    changed = causes.with_texture(fine[0], texture)
+    inner = slice(1, 24)  # grays that leave 0 to 255 are cut off, which changes the finest rings
+    assert np.abs(np.log(causes.amplitudes(changed) / texture))[inner].mean() < 0.1
+    assert np.abs(np.log(causes.amplitudes(fine[0]) / texture))[inner].mean() > 0.5
+    assert changed.mean() == pytest.approx(fine[0].mean(), abs=3)
+
+    grays = causes.quantiles(coarse // 2)
+    darker = causes.with_grays(fine[0], grays)
+    assert np.quantile(darker, causes.LEVELS) == pytest.approx(grays, abs=3)
+    assert (np.diff(darker.ravel()[np.argsort(fine[0].ravel(), kind="stable")]) >= 0).all()
+
+
+def test_grades_by_rank_have_the_readers_proportions_and_the_order_of_the_severity():
+    assert causes.in_proportion(np.array([0.3, 0.1, 2.0, 1.0]), np.array([0, 4, 1, 1])).tolist() == [1, 0, 4, 1]

@@ -1,0 +1,184 @@
+"""Networks of one collection grade another one's films, with one cause of the difference taken away at a time.
+
+    python -m tuning train --data runs/audit --datasets oai --architecture folded@192 --epochs 8 --batch 32 \\
+        --mixup 0.3 --occlusion 0.4 --out runs/folded
+    python -m tuning train ... --variants 4 --out runs/folded-changed
+    python -m tuning train ... --architecture folded-lite0@192 --out runs/lite0
+    python -m tuning train ... --architecture folded-lite0@192 --variants 4 --out runs/lite0-changed
+    python -m benchmarks.causes --trained "from nothing=runs/folded" --trained "ImageNet=runs/lite0" ... \\
+        --audit runs/audit --out docs/evidence/causes
+
+The trainings differ in how the network begins and in what films it sees. Each is measured on the validation films of
+its own collection, and on those of every other one: as they are; with the texture (radial power spectrum) of its own
+collection's films; with their histogram of grays; and with both. The AUC says whether films are in order. The QWK "by
+rank" gives the grades in the proportions of the readers, so that only the order counts, and not where a reader draws
+the limits between grades. No test film is used. Writes causes.json and causes.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kneeoa_hub.card.text import table as markdown_table
+from kneeoa_hub.evidence import Estimate
+from kneeoa_hub.grades import NUM_GRADES
+from tuning.run import console, steps
+
+if TYPE_CHECKING:
+    import keras
+
+    from tuning.data.datasets import Knees
+
+AS_THEY_ARE, TEXTURE, GRAYS = "as they are", "texture", "grays"
+LEVELS = np.linspace(0, 1, 256)
+"""Histograms are compared at 256 quantiles."""
+
+
+@dataclass(frozen=True)
+class Kappa:
+    """The quadratic weighted kappa alone."""
+
+    qwk: Estimate
+
+
+@dataclass(frozen=True)
+class Row(Kappa):
+    """A row is what one network reaches on films of one collection.
+
+    Attributes:
+        trained: Name of the training.
+        films: Name of the collection.
+        matched: What the films have in common with those that the network learnt from.
+        qwk_by_rank: Kappa of grades in the proportions of the readers, by the order of the mean grade.
+        auc_oa: AUC for KL 2 or more.
+    """
+
+    trained: str
+    films: str
+    matched: str
+    qwk_by_rank: Estimate
+    auc_oa: Estimate
+
+
+def quantiles(pixels: np.ndarray) -> np.ndarray:
+    """Return the mean [256] of the quantiles of films [N,H,W]."""
+    return np.mean([np.quantile(film, LEVELS) for film in pixels], axis=0)
+
+
+def with_grays(film: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return a film [H,W] whose grays have the quantiles [256] of the target; their order stays."""
+    return np.interp(np.interp(film, np.quantile(film, LEVELS), LEVELS), LEVELS, target)
+
+
+def _rings(side: int) -> np.ndarray:
+    """Return the ring [S,S] of each frequency of a square film: its whole distance from zero."""
+    frequencies = np.fft.fftfreq(side, 1 / side)
+    return np.rint(np.hypot(*np.meshgrid(frequencies, frequencies))).astype(int)
+
+
+def amplitudes(film: np.ndarray) -> np.ndarray:
+    """Return the mean amplitude of each ring of a film's spectrum."""
+    rings = _rings(len(film)).ravel()
+    return np.bincount(rings, np.abs(np.fft.fft2(film)).ravel()) / np.bincount(rings)
+
+
+def with_texture(film: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return a film [S,S] whose spectrum has the mean amplitudes of the target; its mean gray and its phases stay."""
+    gain = target / np.maximum(amplitudes(film), 1e-6)
+    gain[0] = 1
+    return np.clip(np.fft.ifft2(np.fft.fft2(film) * gain[_rings(len(film))]).real, 0, 255)
+
+
+def treated(knees: Knees, own: Knees) -> Iterator[tuple[str, Knees]]:
+    """Yield the knees as they are, and as the collection that a network learnt from would show them.
+
+    Args:
+        knees: Framed knees of another collection.
+        own: Framed knees of the network's own.
+    """
+    yield AS_THEY_ARE, knees
+    grays = quantiles(own.pixels)
+    texture = np.mean([amplitudes(film) for film in own.pixels], axis=0)
+    textured = np.array([with_texture(film, texture) for film in knees.pixels])
+    for name, films in (
+        (TEXTURE, textured),
+        (GRAYS, np.array([with_grays(film, grays) for film in knees.pixels])),
+        (f"{TEXTURE} and {GRAYS}", np.array([with_grays(film, grays) for film in textured])),
+    ):
+        yield name, replace(knees, pixels=np.rint(films).astype(np.uint8))
+
+
+def in_proportion(severity: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return grades [N] in the order of a severity [N], as many of each grade as the readers gave."""
+    grades = np.empty(len(truth), int)
+    grades[np.argsort(severity, kind="stable")] = np.sort(truth)
+    return grades
+
+
+def measured(trained: str, training: Path, audit: Path) -> Iterator[Row]:
+    """Measure one network on the validation films of every collection of an audit.
+
+    Args:
+        trained: The name of the training.
+        training: Its folder.
+        audit: The audit; its films were framed by one locator.
+    """
+    from tuning.data.datasets import load_knees
+    from tuning.training.members import load_ensemble
+
+    ensemble = load_ensemble(training)
+    knees = load_knees(audit, "val", ensemble.config)
+    own = knees.of_datasets(ensemble.record.datasets)
+    others = sorted(set(knees.datasets) - set(ensemble.record.datasets))
+    yield _row(trained, AS_THEY_ARE, own, ensemble.model)
+    for name in others:
+        for matched, films in treated(knees.of_datasets([name]), own):
+            yield _row(trained, matched, films, ensemble.model)
+
+
+def _row(trained: str, matched: str, knees: Knees, model: keras.Model) -> Row:
+    from tuning.evaluation.metrics import Predictions, measure
+    from tuning.evaluation.outputs import predict
+
+    probabilities = predict(model, knees, f"{trained}: {matched}").probabilities
+    truth, nothing = knees.grades, np.zeros(len(knees), int)
+    likeliest, by_rank = probabilities.argmax(1), in_proportion(probabilities @ np.arange(NUM_GRADES), truth)
+    ranked, reported = (
+        Predictions(truth, grade, probabilities, nothing, nothing, knees.groups) for grade in (by_rank, likeliest)
+    )
+    names = {"trained": trained, "films": knees.datasets[0].item(), "matched": matched}
+    return measure(Row, reported, **names, qwk_by_rank=measure(Kappa, ranked).qwk)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows as Markdown."""
+    headings = ("trained", "films", "matched", "knees", "QWK", "QWK by rank", "AUC, KL >= 2")
+    lines = [(row.trained, row.films, row.matched, row.qwk.n, row.qwk, row.qwk_by_rank, row.auc_oa) for row in rows]
+    return markdown_table(headings, lines) + "\n"
+
+
+def main() -> None:
+    """Measure, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trained", action="append", required=True, metavar="NAME=DIR", help="may be repeated")
+    parser.add_argument("--audit", type=Path, required=True, help="an audit of all collections")
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    console.prepare()
+    rows = []
+    for name, _, folder in (text.partition("=") for text in given.trained):
+        rows += measured(name, Path(folder), given.audit)
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "causes.json").write_text(steps.as_json(rows), "utf-8")
+    (given.out / "causes.md").write_text(table(rows), "utf-8")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
