@@ -52,7 +52,8 @@ def ended(where: Machine) -> Machine:
 
 def measured_on(where: Machine) -> str:
     """Return the sentence that says on which machine a table was measured."""
-    return f"Measured on {where.cores} cores, {where.processor}, load {where.load_before:.1f}."
+    cores = f"{where.cores} core{'s' * (where.cores > 1)}"
+    return f"Measured on {cores}, {where.processor}, load {where.load_before:.1f}."
 
 
 def seconds(call: Callable[[], object]) -> float:

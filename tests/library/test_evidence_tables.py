@@ -22,6 +22,7 @@ from benchmarks import (
     search_scaling,
     search_workers,
     space,
+    training_step,
 )
 from benchmarks.measuring import Machine
 from kneeoa_hub.card.sources import title
@@ -229,6 +230,10 @@ def test_the_scaling_of_a_search_is_that_of_its_evidence() -> None:
 def test_the_times_of_two_workers_are_those_of_their_evidence() -> None:
     runs = from_json(tuple[search_workers.Run, ...], read("search_workers/workers")["runs"])
     assert search_workers.table(runs) in page("search-cluster")
+
+
+def test_the_times_of_a_training_step_are_those_of_their_evidence() -> None:
+    assert training_step.table(from_json(tuple[training_step.Way, ...], read("training_step/step")["ways"])) in PAGE
 
 
 @pytest.mark.parametrize("name", ["members", "of-0.9.0"])
