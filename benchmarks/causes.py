@@ -6,19 +6,19 @@
     python -m tuning train ... --architecture folded-lite0@192 --out runs/lite0
     python -m tuning train ... --architecture folded-lite0@192 --variants 4 --out runs/lite0-changed
     python -m benchmarks.causes --trained "from nothing=runs/folded" --trained "ImageNet=runs/lite0" ... \\
-        --audit runs/audit --out docs/evidence/causes
+        --out docs/evidence/causes
 
 The trainings differ in how the network begins and in what films it sees. Each is measured on the validation films of
 its own collection, and on those of every other one: as they are; with the texture (radial power spectrum) of its own
-collection's films; with their histogram of grays; and with both. The AUC says whether films are in order. The QWK "by
-rank" gives the grades in the proportions of the readers, so that only the order counts, and not where a reader draws
-the limits between grades. No test film is used. Writes causes.json and causes.md.
+collection's films; with their histogram of grays; and with the texture, then the grays. The AUC says whether films are
+in order. The QWK "by rank" gives the grades in the proportions of the readers, so that only the order counts, and not
+where a reader draws the limits between grades. No test film is used. Writes causes.json and causes.md.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kneeoa_hub.card.text import table as markdown_table
+from kneeoa_hub.errors import DataError
 from kneeoa_hub.evidence import Estimate
 from kneeoa_hub.grades import NUM_GRADES
 from tuning.run import console, steps
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from tuning.data.datasets import Knees
 
-AS_THEY_ARE, TEXTURE, GRAYS = "as they are", "texture", "grays"
 LEVELS = np.linspace(0, 1, 256)
 """Histograms are compared at 256 quantiles."""
 
@@ -73,7 +73,11 @@ def quantiles(pixels: np.ndarray) -> np.ndarray:
 
 def with_grays(film: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Return a film [H,W] whose grays have the quantiles [256] of the target; their order stays."""
-    return np.interp(np.interp(film, np.quantile(film, LEVELS), LEVELS), LEVELS, target)
+    film = film.astype(float)
+    own = np.quantile(film, LEVELS)
+    upper = np.interp(film, own, LEVELS)
+    lower = 1 - np.interp(-film, -own[::-1], LEVELS)  # where many pixels have one gray, they get its middle rank
+    return np.interp((lower + upper) / 2, LEVELS, target)
 
 
 def _rings(side: int) -> np.ndarray:
@@ -102,16 +106,17 @@ def treated(knees: Knees, own: Knees) -> Iterator[tuple[str, Knees]]:
         knees: Framed knees of another collection.
         own: Framed knees of the network's own.
     """
-    yield AS_THEY_ARE, knees
     grays = quantiles(own.pixels)
     texture = np.mean([amplitudes(film) for film in own.pixels], axis=0)
-    textured = np.array([with_texture(film, texture) for film in knees.pixels])
-    for name, films in (
-        (TEXTURE, textured),
-        (GRAYS, np.array([with_grays(film, grays) for film in knees.pixels])),
-        (f"{TEXTURE} and {GRAYS}", np.array([with_grays(film, grays) for film in textured])),
-    ):
-        yield name, replace(knees, pixels=np.rint(films).astype(np.uint8))
+    ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "as they are": lambda film: film,
+        "texture": lambda film: with_texture(film, texture),
+        "grays": lambda film: with_grays(film, grays),
+        "texture, then grays": lambda film: with_grays(with_texture(film, texture), grays),
+    }
+    for name, way in ways.items():
+        pixels = np.array([np.rint(way(film)).astype(np.uint8) for film in knees.pixels])
+        yield name, replace(knees, pixels=pixels)
 
 
 def in_proportion(severity: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -121,23 +126,26 @@ def in_proportion(severity: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return grades
 
 
-def measured(trained: str, training: Path, audit: Path) -> Iterator[Row]:
-    """Measure one network on the validation films of every collection of an audit.
+def measured(trained: str, training: Path) -> Iterator[Row]:
+    """Measure one network on the validation films of every collection of its audit.
 
     Args:
         trained: The name of the training.
         training: Its folder.
-        audit: The audit; its films were framed by one locator.
+
+    Raises:
+        DataError: It was trained on no collection alone.
     """
     from tuning.data.datasets import load_knees
     from tuning.training.members import load_ensemble
 
     ensemble = load_ensemble(training)
-    knees = load_knees(audit, "val", ensemble.config)
-    own = knees.of_datasets(ensemble.record.datasets)
-    others = sorted(set(knees.datasets) - set(ensemble.record.datasets))
-    yield _row(trained, AS_THEY_ARE, own, ensemble.model)
-    for name in others:
+    knees = load_knees(ensemble.audit, "val", ensemble.config)
+    if len(names := ensemble.record.datasets) != 1 or set(names) == set(knees.datasets):
+        raise DataError(f"{training} was not trained on one collection of several; train with --datasets NAME.")
+    own = knees.of_datasets(names)
+    yield _row(trained, "-", own, ensemble.model)
+    for name in sorted(set(knees.datasets) - set(names)):
         for matched, films in treated(knees.of_datasets([name]), own):
             yield _row(trained, matched, films, ensemble.model)
 
@@ -158,22 +166,25 @@ def _row(trained: str, matched: str, knees: Knees, model: keras.Model) -> Row:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as Markdown."""
-    headings = ("trained", "films", "matched", "knees", "QWK", "QWK by rank", "AUC, KL >= 2")
+    headings = ("trained", "films", "matched", "knees", "QWK, likeliest grade", "QWK by rank", "AUC, KL >= 2")
     lines = [(row.trained, row.films, row.matched, row.qwk.n, row.qwk, row.qwk_by_rank, row.auc_oa) for row in rows]
     return markdown_table(headings, lines) + "\n"
+
+
+def _named(text: str) -> tuple[str, Path]:
+    """Return NAME=DIR as its two parts."""
+    name, _, folder = text.partition("=")
+    return name, Path(folder)
 
 
 def main() -> None:
     """Measure, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trained", action="append", required=True, metavar="NAME=DIR", help="may be repeated")
-    parser.add_argument("--audit", type=Path, required=True, help="an audit of all collections")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     console.prepare()
-    rows = []
-    for name, _, folder in (text.partition("=") for text in given.trained):
-        rows += measured(name, Path(folder), given.audit)
+    rows = [row for text in given.trained for row in measured(*_named(text))]
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "causes.json").write_text(steps.as_json(rows), "utf-8")
     (given.out / "causes.md").write_text(table(rows), "utf-8")

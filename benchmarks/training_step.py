@@ -153,8 +153,10 @@ def table(ways: Sequence[Way]) -> str:
 def on_one_core() -> None:
     """Keep this process on one core. TensorFlow has not started yet."""
     os.environ.update(dict.fromkeys(THREADS, "1"))
-    if hasattr(os, "sched_setaffinity"):  # Linux has it; elsewhere films may be prepared on another core
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    threads = Path("/proc/self/task")  # Linux has it; elsewhere films may be prepared on another core
+    core = min(os.sched_getaffinity(0)) if threads.exists() else 0
+    for thread in threads.iterdir() if threads.exists() else ():
+        os.sched_setaffinity(int(thread.name), {core})
 
 
 def main() -> None:

@@ -3,13 +3,13 @@
     python -m benchmarks.search_worth --data runs/audit --out runs/worth --networks 40 --epochs 9 --full-epochs 27
 
 A pool of networks is drawn at random from the search space. Each one is trained for each length of a rung, always from
-the start. After that, searches cost nothing: Keras Tuner's own oracles draw from the pool, with many seeds, and get the
+the start. After that, searches cost nothing: the oracles of a search draw from the pool, with many seeds, and get the
 measures and the minutes that the trainings took. Validation films alone are used. Three questions are answered:
 
 1. Curves: what the best trial so far reaches, against minutes of training. Hyperband begins with rungs of several
    lengths (--shortest). A search ends after the minutes in which random draws train a third of the pool in full. Where
-   a Gaussian process asks for a network that is not in the pool,
-   it gets the one there that differs in the fewest choices, of those that it has not tried.
+   a Gaussian process asks for a network that is not in the pool, it gets the one there that differs in the fewest
+   choices, of those that it has not tried. Keras Tuner's own process, which is compared too, takes most of that time.
 2. Networks designed by hand, with the same length of training as a full trial; NAME@SIZE gets framed films of so many
    pixels.
 3. Ranks: Kendall's tau says whether a short training puts networks in the order of the longest rung, and in that of
@@ -27,6 +27,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kneeoa_hub.settings import usable_cores
 from tuning.run import console, steps
 from tuning.run.memory import keep_freed_memory
 
@@ -54,6 +55,7 @@ def measure(
     full: tuple[int, int] = (0, 0),
     names: Sequence[str] = BY_HAND,
     shortest: Sequence[int] = SHORTEST,
+    cores: int = 1,
 ) -> Worth:
     """Answer the three questions; what `out` holds already is not trained again.
 
@@ -66,16 +68,20 @@ def measure(
         full: Number of networks that are trained longer, and the epochs of that.
         names: Networks designed by hand.
         shortest: Epochs of the shortest rung of each Hyperband that is replayed.
+        cores: Number of processes that replay searches.
 
     Raises:
         DataError: `out` was begun with other films or settings.
     """
+    from joblib import Parallel, delayed
+
     kept = json.loads(json.dumps(asdict(settings)))
     steps.begin(out, "search_worth", str(audit), kept)
     trainings = Trainings(audit, out / "trainings")
     pool = pool_of(trainings, replace(settings, least_epochs=min(shortest)), networks)
     searches = compared(settings, shortest)
-    curves = [replayed(pool, name, seed, mine) for name, mine in searches.items() for seed in range(seeds)]
+    replays = (delayed(replayed)(pool, name, seed, mine) for name, mine in searches.items() for seed in range(seeds))
+    curves = list(Parallel(cores)(replays))
     lower = gains(pool, curves)
     curves += by_hand(trainings, settings, names)
     rungs = ranks(trainings, pool, settings, full[1], full[0])
@@ -110,7 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = SearchSettings(epochs=given.epochs, films=given.films, validation_films=ALL_FILMS, only=only or None)
         names, full = [name for name in given.by_hand.split(",") if name], (given.full, given.full_epochs)
         shortest = given.shortest or SHORTEST
-        worth = measure(given.data, given.out, settings, given.seeds, given.networks, full, names, shortest)
+        numbers = given.seeds, given.networks, full
+        worth = measure(given.data, given.out, settings, *numbers, names, shortest, usable_cores())
         (given.out / "worth.json").write_text(steps.as_json(worth), "utf-8")
         (given.out / "worth.md").write_text(table(worth), "utf-8")
         plot(worth, given.out / "worth.png")

@@ -1,7 +1,8 @@
-"""Keras Tuner's own oracles search among the networks of a pool, and nothing is trained."""
+"""The oracles of a search draw from the networks of a pool, and nothing is trained."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -65,8 +66,6 @@ def replayed(pool: Pool, name: str, seed: int, settings: SearchSettings) -> Curv
     mine = replace(settings, seed=seed + 1, trials=len(order), iterations=len(order))
     seconds, tried, course = 0.0, set[int](), []
     oracle = _oracle(name, mine, [pool.points[number] for number in order])
-    if name == "bayesian":
-        oracle.candidates = lambda: [pool.points[number] for number in order if number not in tried]
     while len(tried) < len(order) and seconds < 60 * pool.budget:
         trial = oracle.create_trial("tuner")
         if trial.status != TrialStatus.RUNNING:
@@ -93,8 +92,34 @@ def replayed(pool: Pool, name: str, seed: int, settings: SearchSettings) -> Curv
     )
 
 
-def _oracle(name: str, settings: SearchSettings, first: list[dict[str, str]]) -> Any:
-    """Return the oracle of a kind of search, whose random draws are the networks of the pool in this order."""
+def _oracle(name: str, settings: SearchSettings, order: list[dict[str, str]]) -> Any:
+    """Return the oracle of a kind of search, whose random draws are the networks of the pool in this order.
+
+    Bayesian optimisation draws a few of them, and then asks for any point of the search space.
+
+    Args:
+        name: Name of the kind.
+        settings: Settings of the search.
+        order: The networks of the pool.
+    """
+    if settings.tuner != "bayesian":
+        return in_memory(settings, order)
+    before = max(3, round(len(order) * PART / 3))
+    oracle: Any = in_memory(settings, order[:before])
+    if name == KERAS_TUNERS_OWN:
+        return _keras_tuners_own(oracle, settings, before)
+    oracle.num_initial_points = before
+    return oracle
+
+
+def _keras_tuners_own(ours: Any, settings: SearchSettings, before: int) -> Any:
+    """Return an oracle like ours, with Keras Tuner's Gaussian process.
+
+    Args:
+        ours: The oracle of the same search.
+        settings: Settings of the search.
+        before: Number of trials before the process learns.
+    """
     import keras_tuner as kt
 
     from tuning.searching.oracle import Durable
@@ -102,15 +127,21 @@ def _oracle(name: str, settings: SearchSettings, first: list[dict[str, str]]) ->
     class KerasTunersOwn(Durable, kt.oracles.BayesianOptimizationOracle):
         """This oracle has the Gaussian process of Keras Tuner."""
 
-    oracle: Any = in_memory(settings, first)
-    before = max(3, round(len(first) * PART / 3))
-    if name == KERAS_TUNERS_OWN:
-        space = {"objective": settings.metric, "hyperparameters": oracle.get_space(), "allow_new_entries": False}
-        own: Any = KerasTunersOwn(max_trials=settings.trials, num_initial_points=before, seed=settings.seed, **space)
-        own.first, own.verbose, own.save, own._save_trial = first, 0, oracle.save, oracle._save_trial
-        return own
-    if settings.tuner == "bayesian":  # it would take the whole pool for points to begin with
-        oracle.num_initial_points = before
+        def populate_space(self, trial_id: str) -> Any:
+            """Return the next point; the fit of the process warns that few trials do not determine it."""
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return super().populate_space(trial_id)
+
+    oracle: Any = KerasTunersOwn(
+        objective=settings.metric,
+        hyperparameters=ours.get_space(),
+        allow_new_entries=False,
+        max_trials=settings.trials,
+        num_initial_points=before,
+        seed=settings.seed,
+    )
+    oracle.first, oracle.verbose, oracle.save, oracle._save_trial = ours.first, 0, ours.save, ours._save_trial
     return oracle
 
 

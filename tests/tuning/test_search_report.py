@@ -101,12 +101,12 @@ def test_the_worth_of_a_search_is_measured_and_a_stopped_measurement_goes_on(aud
     by_hand = ("folded", "baseline-2023@96")
 
     def measure() -> Worth:
-        return main.measure(audited, tmp_path, settings, seeds=3, networks=6, full=(4, 20), names=by_hand)
+        return main.measure(audited, tmp_path, settings, seeds=1, networks=12, full=(4, 20), names=by_hand)
 
     with pytest.raises(KillError):
         measure()
     worth = measure()
-    trained_once = 6 * 2 + 2 + 4
+    trained_once = 12 * 2 + 2 + 4
     assert len(list((tmp_path / "trainings").iterdir())) == trained_once
     assert len(counted) == trained_once + 1  # the one that was killed is trained again
     assert [rung.epochs for rung in worth.rungs] == [1, 3]
@@ -114,11 +114,12 @@ def test_the_worth_of_a_search_is_measured_and_a_stopped_measurement_goes_on(aud
     assert [rung.tau_full.n for rung in worth.rungs if rung.tau_full] == [4, 4]
     names = [curve.name for curve in worth.curves]
     searches = ["hyperband from 1 epoch", "hyperband from 3 epochs", "bayesian", KERAS_TUNERS_OWN, "random"]
-    assert {name: names.count(name) for name in names} == dict.fromkeys(searches, 3) | dict.fromkeys(by_hand, 1)
+    assert names == [*searches, *by_hand]
     for curve in worth.curves:
         assert list(curve.log_loss) == sorted(curve.log_loss, reverse=True)
         assert len(curve.minutes) < 3 or curve.minutes[-3] < worth.minutes  # a search ends when its time is over
-    assert measure() == worth
+    learnt = [curve for curve in worth.curves if "bayesian" in curve.name]
+    assert all(len(curve.minutes) > 3 for curve in learnt)  # the first three trials are drawn at random
     assert set(worth.gains) == set(searches) - {"random"}
     assert "The cheapest training with a tau above 0.6 has 1 epochs." in report.table(worth)
     report.plot(worth, tmp_path / "worth.png")

@@ -1,10 +1,11 @@
-"""Keras Tuner's three oracles are made durable, so that a kill at any moment loses no trial and counts none twice.
+"""The oracles of a search are made durable, so that a kill at any moment loses no trial and counts none twice.
 
 Keras Tuner writes each trial and its own state to files of their own, one after the other. A kill between the two, or
 in the middle of one, leaves a trial that is lost, counted twice, or a file that can't be read. Here one file, written
 whole, holds everything; the trial.json of each trial is a copy of it for readers.
 """
 
+import itertools
 import json
 import os
 import sys
@@ -43,7 +44,7 @@ DEATHS = 2
 
 
 class Durable(kt.Oracle):
-    """All three oracles share this class: it comes before the oracle of Keras Tuner in the list of bases.
+    """All three oracles share this class; where one has an oracle of Keras Tuner for a base, this class comes first.
 
     Attributes:
         first: Points that are tried before any is drawn.
@@ -239,12 +240,12 @@ class HyperbandOracle(Durable, kt.oracles.HyperbandOracle):
         self._start_new_bracket()
 
 
-class BayesianOracle(Durable, kt.Oracle):
+class BayesianOracle(Durable):
     """This oracle draws a trial where a Gaussian process over the ended ones expects the greatest improvement.
 
     Attributes:
         max_trials: Number of trials of the search.
-        num_initial_points: Number of trials that are drawn at random before it learns from any.
+        num_initial_points: Number of trials that must have finished before it learns from them.
     """
 
     kept = BayesianState
@@ -271,9 +272,8 @@ class BayesianOracle(Durable, kt.Oracle):
         return {"status": status, "values": values}
 
     def candidates(self) -> list[dict[str, Any]]:
-        """Return the points among which the next trial is chosen."""
-        drawn = (self._random_values() for _ in range(CANDIDATES))
-        return [values for values in drawn if values is not None]
+        """Return the points among which the next trial is chosen; fewer where nearly all were tried."""
+        return list(itertools.islice(iter(self._random_values, None), CANDIDATES))
 
     def _promising(self, ended: Sequence[Mapping[str, Any]], scores: np.ndarray) -> dict[str, Any] | None:
         """Choose among the candidates by what the ended trials scored; None where there is no candidate left."""
