@@ -25,7 +25,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kneeoa_hub.settings import usable_cores
 from tuning.run import console, steps
@@ -81,7 +81,7 @@ def measure(
     pool = pool_of(trainings, replace(settings, least_epochs=min(shortest)), networks)
     searches = compared(settings, shortest)
     replays = (delayed(replayed)(pool, name, seed, mine) for name, mine in searches.items() for seed in range(seeds))
-    curves = list(Parallel(cores)(replays))
+    curves: list[Any] = list(Parallel(cores)(replays))
     lower = gains(pool, curves)
     curves += by_hand(trainings, settings, names)
     rungs = ranks(trainings, pool, settings, full[1], full[0])

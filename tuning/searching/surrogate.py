@@ -48,14 +48,14 @@ def most_promising(
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
     kernel = ConstantKernel() * Matern(2.0, (0.5, 20.0), nu=2.5) + WhiteKernel(0.3, (0.01, 3.0))
-    process = GaussianProcessRegressor(kernel, n_restarts_optimizer=2, random_state=seed)
+    process: Any = GaussianProcessRegressor(kernel, n_restarts_optimizer=2, random_state=seed)
     quantiles = norm.ppf((rankdata(scores) - 0.5) / len(scores))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a few trials do not determine the kernel
         process.fit(tried, quantiles)
     if len(running):
         known, quantiles = np.concatenate([tried, running]), np.concatenate([quantiles, process.predict(running)])
-        process = GaussianProcessRegressor(process.kernel_, optimizer=None).fit(known, quantiles)
+        process = process.set_params(kernel=process.kernel_, optimizer=None).fit(known, quantiles)
     mean, deviation = process.predict(candidates, return_std=True)
     # The noise of a training is no part of what a network may reach.
     deviation = np.sqrt(np.maximum(deviation**2 - process.kernel_.k2.noise_level, LEAST_VARIANCE))
