@@ -3,13 +3,13 @@
     python -m benchmarks.search_worth --data runs/audit --out runs/worth --networks 40 --epochs 9 --full-epochs 27
 
 A pool of networks is drawn at random from the search space. Each one is trained for each length of a rung, always from
-the start. After that, searches cost nothing: the oracles of a search draw from the pool, with many seeds, and get the
+the start. After that, searches cost little: the oracles of a search draw from the pool, with many seeds, and get the
 measures and the minutes that the trainings took. Validation films alone are used. Three questions are answered:
 
 1. Curves: what the best trial so far reaches, against minutes of training. Hyperband begins with rungs of several
    lengths (--shortest). A search ends after the minutes in which random draws train a third of the pool in full. Where
    a Gaussian process asks for a network that is not in the pool, it gets the one there that differs in the fewest
-   choices, of those that it has not tried. Keras Tuner's own process, which is compared too, takes most of that time.
+   choices, of those that it has not tried. Its fits take most of the replays' time.
 2. Networks designed by hand, with the same length of training as a full trial; NAME@SIZE gets framed films of so many
    pixels.
 3. Ranks: Kendall's tau says whether a short training puts networks in the order of the longest rung, and in that of

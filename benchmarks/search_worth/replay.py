@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 BOOTSTRAPS = 1000
 RANDOM = "random"
 """The others are compared with this tuner."""
-KERAS_TUNERS_OWN = "bayesian, as Keras Tuner has it"
-"""This one is Keras Tuner's Bayesian optimisation without the changes of `tuning.searching.surrogate`."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,7 @@ def compared(settings: SearchSettings, shortest: Sequence[int]) -> dict[str, Sea
         f"hyperband from {epochs} epoch{'s' * (epochs > 1)}": replace(settings, tuner="hyperband", least_epochs=epochs)
         for epochs in shortest
     }
-    bayesian = replace(settings, tuner="bayesian")
-    return searches | {"bayesian": bayesian, KERAS_TUNERS_OWN: bayesian, RANDOM: replace(settings, tuner=RANDOM)}
+    return searches | {tuner: replace(settings, tuner=tuner) for tuner in ("bayesian", RANDOM)}
 
 
 def replayed(pool: Pool, name: str, seed: int, settings: SearchSettings) -> Curve:
@@ -65,7 +61,7 @@ def replayed(pool: Pool, name: str, seed: int, settings: SearchSettings) -> Curv
     order = np.random.default_rng(seed).permutation(len(pool.points))
     mine = replace(settings, seed=seed + 1, trials=len(order), iterations=len(order))
     seconds, tried, course = 0.0, set[int](), []
-    oracle = _oracle(name, mine, [pool.points[number] for number in order])
+    oracle = _oracle(mine, [pool.points[number] for number in order])
     while len(tried) < len(order) and seconds < 60 * pool.budget:
         trial = oracle.create_trial("tuner")
         if trial.status != TrialStatus.RUNNING:
@@ -92,56 +88,16 @@ def replayed(pool: Pool, name: str, seed: int, settings: SearchSettings) -> Curv
     )
 
 
-def _oracle(name: str, settings: SearchSettings, order: list[dict[str, str]]) -> Any:
-    """Return the oracle of a kind of search, whose random draws are the networks of the pool in this order.
+def _oracle(settings: SearchSettings, order: list[dict[str, str]]) -> Any:
+    """Return an oracle whose random draws are the networks of the pool in this order.
 
     Bayesian optimisation draws a few of them, and then asks for any point of the search space.
-
-    Args:
-        name: Name of the kind.
-        settings: Settings of the search.
-        order: The networks of the pool.
     """
     if settings.tuner != "bayesian":
         return in_memory(settings, order)
     before = max(3, round(len(order) * PART / 3))
     oracle: Any = in_memory(settings, order[:before])
-    if name == KERAS_TUNERS_OWN:
-        return _keras_tuners_own(oracle, settings, before)
     oracle.num_initial_points = before
-    return oracle
-
-
-def _keras_tuners_own(ours: Any, settings: SearchSettings, before: int) -> Any:
-    """Return an oracle like ours, with Keras Tuner's Gaussian process.
-
-    Args:
-        ours: The oracle of the same search.
-        settings: Settings of the search.
-        before: Number of trials before the process learns.
-    """
-    import keras_tuner as kt
-
-    from tuning.searching.oracle import Durable
-
-    class KerasTunersOwn(Durable, kt.oracles.BayesianOptimizationOracle):
-        """This oracle has the Gaussian process of Keras Tuner."""
-
-        def populate_space(self, trial_id: str) -> Any:
-            """Return the next point; the fit of the process warns that few trials do not determine it."""
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return super().populate_space(trial_id)
-
-    oracle: Any = KerasTunersOwn(
-        objective=settings.metric,
-        hyperparameters=ours.get_space(),
-        allow_new_entries=False,
-        max_trials=settings.trials,
-        num_initial_points=before,
-        seed=settings.seed,
-    )
-    oracle.first, oracle.verbose, oracle.save, oracle._save_trial = ours.first, 0, ours.save, ours._save_trial
     return oracle
 
 

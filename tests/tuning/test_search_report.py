@@ -83,7 +83,6 @@ def test_the_worth_of_a_search_is_measured_and_a_stopped_measurement_goes_on(aud
     import tuning.searching.trial
     from benchmarks.search_worth import __main__ as main
     from benchmarks.search_worth import report
-    from benchmarks.search_worth.replay import KERAS_TUNERS_OWN
     from benchmarks.search_worth.report import Worth
 
     trained = Formula.train
@@ -113,13 +112,13 @@ def test_the_worth_of_a_search_is_measured_and_a_stopped_measurement_goes_on(aud
     assert [rung.tau.value for rung in worth.rungs] == pytest.approx([1.0, 1.0])  # more epochs help all networks alike
     assert [rung.tau_full.n for rung in worth.rungs if rung.tau_full] == [4, 4]
     names = [curve.name for curve in worth.curves]
-    searches = ["hyperband from 1 epoch", "hyperband from 3 epochs", "bayesian", KERAS_TUNERS_OWN, "random"]
+    searches = ["hyperband from 1 epoch", "hyperband from 3 epochs", "bayesian", "random"]
     assert names == [*searches, *by_hand]
     for curve in worth.curves:
         assert list(curve.log_loss) == sorted(curve.log_loss, reverse=True)
         assert len(curve.minutes) < 3 or curve.minutes[-3] < worth.minutes  # a search ends when its time is over
-    learnt = [curve for curve in worth.curves if "bayesian" in curve.name]
-    assert all(len(curve.minutes) > 3 for curve in learnt)  # the first three trials are drawn at random
+    (learnt,) = (curve for curve in worth.curves if curve.name == "bayesian")
+    assert len(learnt.minutes) > 3  # the first three trials are drawn at random
     assert set(worth.gains) == set(searches) - {"random"}
     assert "The cheapest training with a tau above 0.6 has 1 epochs." in report.table(worth)
     report.plot(worth, tmp_path / "worth.png")

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from kneeoa_hub.errors import DataError, OutputError
@@ -54,54 +53,6 @@ def test_a_search_that_is_killed_at_any_write_finds_what_an_unbroken_one_does(
         search_without_report(audited, out, settings, monkeypatch)
         assert found(out) == unbroken, write
         assert list(out.rglob(".part-*")) == []
-
-
-def test_bayesian_optimisation_learns_which_points_are_good_and_avoids_those_that_fail():
-    from benchmarks.search_scaling import in_memory
-
-    failures, losses = {}, {}
-    for tuner in ("bayesian", "random"):
-        oracle = in_memory(settings_for(tuner, trials=24, only={"normalisation": ["True"]}))
-        found = [trial_in(oracle) for _ in range(24)][12:]
-        failures[tuner] = found.count(None)
-        losses[tuner] = np.mean([loss for loss in found if loss is not None])
-    assert failures["bayesian"] < failures["random"]
-    assert losses["bayesian"] < losses["random"] - 0.05
-
-
-def test_bayesian_optimisation_gives_two_workers_different_points_and_ends_with_the_last_point():
-    from benchmarks.search_scaling import in_memory
-
-    only = {**ONLY, "dropout": ["0.2"], "learning_rate": ["0.001", "0.002", "0.004"]}
-    oracle = in_memory(settings_for("bayesian", trials=20, only=only))
-    for _ in range(8):
-        trial_in(oracle)
-    running = [oracle.create_trial(worker) for worker in ("first", "second")]
-    points = [trial.hyperparameters.values for trial in running]
-    assert points[0] != points[1]
-    for trial in running:
-        end(oracle, trial)
-    trial_in(oracle)
-    trial_in(oracle)
-    assert len(oracle.ended()) == 2 * 2 * 3  # sizes, blocks and learning rates
-    assert oracle.create_trial("first").status == "STOPPED"
-
-
-def trial_in(oracle: Any) -> float | None:
-    """Run the next trial of an oracle by its formula."""
-    return end(oracle, oracle.create_trial("worker"))
-
-
-def end(oracle: Any, trial: Any) -> float | None:
-    """End a trial; a network that flattens its features fails."""
-    values = trial.hyperparameters.values
-    failed = values["pooling"] == "flatten"
-    loss = None if failed else Formula(Path(), None, Path()).train(values, 3, ())["val_log_loss"]
-    trial.status = "FAILED" if failed else "COMPLETED"
-    if not failed:
-        oracle.update_trial(trial.trial_id, {"val_log_loss": loss})
-    oracle.end_trial(trial)
-    return loss
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,15 @@
-"""The oracles of a search are made durable, so that a kill at any moment loses no trial and counts none twice.
+"""Keras Tuner's three oracles are made durable, so that a kill at any moment loses no trial and counts none twice.
 
 Keras Tuner writes each trial and its own state to files of their own, one after the other. A kill between the two, or
 in the middle of one, leaves a trial that is lost, counted twice, or a file that can't be read. Here one file, written
 whole, holds everything; the trial.json of each trial is a copy of it for readers.
 """
 
-import itertools
 import json
 import os
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +29,6 @@ from ..training.search_result import FOLDER
 from .settings import FACTOR, SearchSettings, shortest_rung
 from .space import Space, hyperparameters
 from .state import BayesianState, HyperbandState, State
-from .surrogate import most_promising, one_hot
 
 STATE = "oracle.json"
 """This file in Keras Tuner's folder holds the state."""
@@ -37,14 +36,12 @@ ENDED = "ended"
 """This measure of a trial says when it ended, in seconds since 1970."""
 LEAST_ENDED = 5
 """The search may stop because too many trials failed when at least five have ended."""
-CANDIDATES = 500
-"""Bayesian optimisation chooses the next trial among 500 points that are drawn at random."""
 DEATHS = 2
 """A trial has failed after two workers died in it; it may need more memory than there is."""
 
 
 class Durable(kt.Oracle):
-    """All three oracles share this class; where one has an oracle of Keras Tuner for a base, this class comes first.
+    """All three oracles share this class: it comes before the oracle of Keras Tuner in the list of bases.
 
     Attributes:
         first: Points that are tried before any is drawn.
@@ -240,64 +237,23 @@ class HyperbandOracle(Durable, kt.oracles.HyperbandOracle):
         self._start_new_bracket()
 
 
-class BayesianOracle(Durable):
-    """This oracle draws a trial where a Gaussian process over the ended ones expects the greatest improvement.
-
-    Attributes:
-        max_trials: Number of trials of the search.
-        num_initial_points: Number of trials that must have finished before it learns from them.
-    """
+class BayesianOracle(Durable, kt.oracles.BayesianOptimizationOracle):
+    """This oracle draws a trial where a Gaussian process over the finished ones expects the most."""
 
     kept = BayesianState
 
-    def __init__(self, num_initial_points: int, **options: Any):
-        """Prepare to draw.
-
-        Args:
-            num_initial_points: See the class.
-            options: Those of Keras Tuner's oracle.
-        """
-        super().__init__(**options)
-        self.num_initial_points = num_initial_points
-
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Return the values of the next trial, which was not tried before."""
-        ended = [self.trials[name] for name in self.end_order]
-        scores = [self._cost(trial) for trial in ended]
-        if np.isfinite(scores).sum() < self.num_initial_points:
-            values = self._random_values()
-        else:
-            values = self._promising([trial.hyperparameters.values for trial in ended], np.array(scores))
-        status = trials.TrialStatus.STOPPED if values is None else trials.TrialStatus.RUNNING
-        return {"status": status, "values": values}
+        """Return the values of the next trial.
 
-    def candidates(self) -> list[dict[str, Any]]:
-        """Return the points among which the next trial is chosen; fewer where nearly all were tried."""
-        return list(itertools.islice(iter(self._random_values, None), CANDIDATES))
-
-    def _promising(self, ended: Sequence[Mapping[str, Any]], scores: np.ndarray) -> dict[str, Any] | None:
-        """Choose among the candidates by what the ended trials scored; None where there is no candidate left."""
-        if not (candidates := self.candidates()):
-            return None
-        running = [trial.hyperparameters.values for trial in self.ongoing_trials.values()]
-        points = [one_hot(self.hyperparameters.space, values) for values in (*ended, *running, *candidates)]
-        tried, trained, offered = np.split(np.array(points), (len(ended), len(ended) + len(running)))
-        return candidates[most_promising(tried, scores, trained, offered, (self.seed + len(self.trials)) % SEEDS)]
-
-    def _cost(self, trial: trials.Trial) -> float:
-        """Return the objective of a trial, so that lower is better; a failed one is worse than every other."""
-        if trial.status != trials.TrialStatus.COMPLETED or trial.score is None:
-            return np.inf
-        return -trial.score if self.objective.direction == "max" else trial.score
-
-    def get_state(self) -> dict[str, Any]:
-        """Return everything that a later run needs."""
-        return {**super().get_state(), "num_initial_points": self.num_initial_points}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Take up the state of an earlier run. Raises ValueError where it is not that of such a search."""
-        super().set_state(state)
-        self.num_initial_points = state["num_initial_points"]
+        A run that was stopped draws on as an unbroken one would. A point that was tried is not tried again.
+        """
+        self._random_state = np.random.RandomState((self.seed + len(self.trials)) % SEEDS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the process may be certain of a value that all trials share
+            drawn = super().populate_space(trial_id)
+        if drawn["status"] == trials.TrialStatus.RUNNING and self._duplicate(drawn["values"]):
+            return self._random_populate_space()
+        return drawn
 
 
 class Limits:

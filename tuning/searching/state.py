@@ -125,6 +125,8 @@ class HyperbandState(State):
 
 @dataclass(frozen=True)
 class BayesianState(State):
-    """The state of Bayesian optimisation also has the number of trials that are drawn at random first."""
+    """The state of Bayesian optimisation also has the options of its Gaussian process."""
 
     num_initial_points: int
+    alpha: float
+    beta: float
