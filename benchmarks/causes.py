@@ -172,19 +172,22 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _named(text: str) -> tuple[str, Path]:
-    """Return NAME=DIR as its two parts."""
+    """Return NAME=DIR as its two parts. Raises ArgumentTypeError where one is missing."""
     name, _, folder = text.partition("=")
+    if not name or not folder:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=DIR; give a name and the folder of a training.")
     return name, Path(folder)
 
 
 def main() -> None:
     """Measure, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trained", action="append", required=True, metavar="NAME=DIR", help="may be repeated")
+    trained = "a name and the output folder of `python -m tuning train`; may be repeated"
+    parser.add_argument("--trained", type=_named, action="append", required=True, metavar="NAME=DIR", help=trained)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     console.prepare()
-    rows = [row for text in given.trained for row in measured(*_named(text))]
+    rows = [row for name, folder in given.trained for row in measured(name, folder)]
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "causes.json").write_text(steps.as_json(rows), "utf-8")
     (given.out / "causes.md").write_text(table(rows), "utf-8")
