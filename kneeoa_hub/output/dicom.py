@@ -44,9 +44,10 @@ def structured_report(
 ) -> Any:
     """Return a Comprehensive SR as a pydicom dataset.
 
-    It has the grade, prediction set, probabilities and severity of each knee, and the findings as text. Its UIDs follow
-    from the films, the model's revision, whom it is about and what it says. So an archive never holds the same report
-    twice, and reports that say different things, as with and without earlier studies, have different UIDs.
+    It has the grade, likeliest grade, prediction set, probabilities and severity of each knee, and the findings as
+    text. Its UIDs follow from the films, the model's revision, whom it is about and what it says. So an archive never
+    holds the same report twice, and reports that say different things, as with and without earlier studies, have
+    different UIDs.
 
     Args:
         film: The DICOM file that was graded; for a study's answer its files, in the order of `StudyReport.films`.
@@ -202,7 +203,10 @@ def _group(knee: KneeGrade, number: int, header: Any) -> Any:
 
     side = CodedConcept(SIDES[knee.side][0], "SCT", SIDES[knee.side][1]) if knee.side else None
     ratio = codes.UCUM.NoUnits
-    evaluations = [QualitativeEvaluation(ours("KL", "Kellgren-Lawrence grade"), graded(knee.grade))]
+    evaluations = [
+        QualitativeEvaluation(ours("KL", "Kellgren-Lawrence grade"), graded(knee.grade)),
+        QualitativeEvaluation(ours("KL-LIKELIEST", "Likeliest grade"), graded(knee.likeliest)),
+    ]
     evaluations += [
         QualitativeEvaluation(ours("KL-SET", "Grade that cannot be ruled out"), graded(grade))
         for grade in knee.grade_set

@@ -105,6 +105,8 @@ def _diagnostic_report(report: FilmReport, identity: FilmIdentity, link: _Links,
 
 def _observation(knee: KneeGrade, number: int, report: FilmReport, link: _Links) -> Resource:
     components = [_figure(*one) for one in figures(knee)]
+    likeliest = _code(OUR_SYSTEM, "KL-LIKELIEST", "Likeliest grade")
+    components.append({"code": likeliest, "valueCodeableConcept": _grade(knee.likeliest)})
     low, high = ({"value": grade} for grade in (knee.grade_set[0], knee.grade_set[-1]))
     in_set = _code(OUR_SYSTEM, "KL-SET", "Grades that cannot be ruled out")
     components.append({"code": in_set, "valueRange": {"low": low, "high": high}})
@@ -112,7 +114,6 @@ def _observation(knee: KneeGrade, number: int, report: FilmReport, link: _Links)
         code, side = SIDES[knee.side]
         laterality = _code(SNOMED, "272741003", "Laterality")
         components.append({"code": laterality, "valueCodeableConcept": _code(SNOMED, code, side)})
-    grade = GRADES[knee.grade]
     return {
         "resourceType": "Observation",
         "id": link.id(f"Observation/{number}"),
@@ -120,9 +121,7 @@ def _observation(knee: KneeGrade, number: int, report: FilmReport, link: _Links)
         "category": [_code("http://terminology.hl7.org/CodeSystem/observation-category", "imaging", "Imaging")],
         "code": _code(OUR_SYSTEM, "KL", "Kellgren-Lawrence grade"),
         "subject": link.to("Patient"),
-        "valueCodeableConcept": _code(
-            OUR_SYSTEM, f"KL{grade.value}", f"Kellgren-Lawrence grade {grade.value}, {grade.label}"
-        ),
+        "valueCodeableConcept": _grade(knee.grade),
         "bodySite": {**_code(SNOMED, "49076000", "Knee joint"), "text": report.names[number]},
         "derivedFrom": [link.to("ImagingStudy")],
         "device": link.to("Device"),
@@ -185,6 +184,10 @@ def _name(name: PersonName) -> Resource:
     if name.writing in WRITINGS:
         made["extension"] = [{"url": WRITING, "valueCode": WRITINGS[name.writing]}]
     return {key: value for key, value in made.items() if value}
+
+
+def _grade(value: int) -> Resource:
+    return _code(OUR_SYSTEM, f"KL{value}", f"Kellgren-Lawrence grade {value}, {GRADES[value].label}")
 
 
 def _code(system: str, code: str, display: str) -> Resource:

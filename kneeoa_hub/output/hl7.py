@@ -81,15 +81,18 @@ def _results(report: FilmReport, identity: FilmIdentity) -> Iterator[list[str]]:
 
 def _knee(knee: KneeGrade) -> Iterator[tuple[str, str, str, str]]:
     """Yield type, code, value and unit of each result of a knee. Sub-ID groups those of one knee."""
-    grade = GRADES[knee.grade]
     if knee.side:
         yield "CWE", "272741003^Laterality^SCT", f"{'^'.join(SIDES[knee.side])}^SCT", ""
-    words = f"KL{grade.value}^Kellgren-Lawrence grade {grade.value}, {grade.label}^{SCHEME}"
-    yield "CWE", f"KL^Kellgren-Lawrence grade^{SCHEME}", words, ""
+    yield "CWE", f"KL^Kellgren-Lawrence grade^{SCHEME}", _grade(knee.grade), ""
+    yield "CWE", f"KL-LIKELIEST^Likeliest grade^{SCHEME}", _grade(knee.likeliest), ""
     grades = f"{knee.grade_set[0]}^-^{knee.grade_set[-1]}"
     yield "SN", f"KL-SET^Grades that cannot be ruled out^{SCHEME}", f"^{grades}", ""
     for code, meaning, value in figures(knee):
         yield "NM", f"{code}^{meaning}^{SCHEME}", f"{value:.4f}", "1^no units^UCUM"
+
+
+def _grade(value: int) -> str:
+    return f"KL{value}^Kellgren-Lawrence grade {value}, {GRADES[value].label}^{SCHEME}"
 
 
 def _text(value: str) -> str:

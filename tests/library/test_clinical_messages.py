@@ -54,6 +54,13 @@ def resources(bundle: dict, kind: str) -> list[dict]:
     return [one["resource"] for one in bundle["entry"] if one["resource"]["resourceType"] == kind]
 
 
+def values_of(observations: list[dict], name: str, part: str) -> list[str]:
+    """Return the code or the display of each component with this name."""
+    components = [one for observation in observations for one in observation["component"]]
+    named = [one for one in components if one["code"]["coding"][0]["code"] == name]
+    return [one["valueCodeableConcept"]["coding"][0][part] for one in named]
+
+
 def check_fhir(bundle: dict) -> None:
     """Check a bundle by the models of R4 (4.0.1, fhirclient) and R4B (4.3.0, fhir.resources). Both raise."""
     with warnings.catch_warnings(action="ignore"):
@@ -83,13 +90,9 @@ def test_the_bundle_is_valid_fhir_and_says_what_the_report_says(graded):
     assert diagnostic["status"] == "preliminary"
     values = [one["valueCodeableConcept"]["coding"][0]["code"] for one in observations]
     assert values == [f"KL{knee.grade}" for knee in report.knees]
-    sides = [
-        part["valueCodeableConcept"]["coding"][0]["display"].lower()
-        for one in observations
-        for part in one["component"]
-        if "valueCodeableConcept" in part
-    ]
-    assert sides == [knee.side for knee in report.knees if knee.side]
+    assert values_of(observations, "KL-LIKELIEST", "code") == [f"KL{knee.likeliest}" for knee in report.knees]
+    sides = values_of(observations, "272741003", "display")
+    assert sides == [knee.side.capitalize() for knee in report.knees if knee.side]
     references = {one["fullUrl"] for one in bundle["entry"]}
     assert {one["reference"] for one in [diagnostic["subject"], *diagnostic.get("result", ())]} <= references
     assert fhir_bundle(film, report, NOW) == bundle
@@ -127,8 +130,9 @@ def test_the_message_is_valid_hl7_and_says_what_the_report_says(graded):
     lines = [line.split("|") for line in text.split("\r")[:-1]]
     results = [line for line in lines if line[0] == "OBX"]
     assert all(line[11] == "P" for line in results)
-    grades = [line[5].split("^")[0] for line in results if line[3].startswith("KL^")]
-    assert grades == [f"KL{knee.grade}" for knee in report.knees]
+    coded = [(line[3].split("^")[0], line[5].split("^")[0]) for line in results if line[2] == "CWE"]
+    assert [value for name, value in coded if name == "KL"] == [f"KL{one.grade}" for one in report.knees]
+    assert [value for name, value in coded if name == "KL-LIKELIEST"] == [f"KL{one.likeliest}" for one in report.knees]
     assert results[-1][5].count("\\.br\\") == report.findings().count("\n")
     if name == "separators in values":
         (patient,) = (line for line in lines if line[0] == "PID")

@@ -162,8 +162,8 @@ def test_the_structured_report_says_what_the_report_says(film, report):
     assert referenced.ReferencedSOPInstanceUID == header.SOPInstanceUID
     items = list(walked(made))
     (graded,) = report.knees
-    grades = [item.ConceptCodeSequence[0].CodeValue for item in items if name_of(item) == "KL"]
-    assert grades == [f"KL{graded.grade}"]
+    for name, grade in (("KL", graded.grade), ("KL-LIKELIEST", graded.likeliest)):
+        assert [item.ConceptCodeSequence[0].CodeValue for item in items if name_of(item) == name] == [f"KL{grade}"]
     sets = [item.ConceptCodeSequence[0].CodeValue for item in items if name_of(item) == "KL-SET"]
     assert sets == [f"KL{grade}" for grade in graded.grade_set]
     for grade, probability in enumerate(graded.probabilities):
