@@ -33,7 +33,7 @@ from .searching.report import write_report
 from .searching.settings import RunSettings, SearchSettings, planned_epochs
 from .searching.space import named_points, space_of
 from .searching.tuner import FAILED, SearchTuner, Trainer, progress_of
-from .searching.workers import address_of, conduct, role_of_environment, worker_name
+from .searching.workers import address_of, check_run, conduct, role_of_environment, worker_name
 from .training import pack
 from .training.plan import PRECISIONS
 from .training.search_result import FOLDER, RESULT, STATES, write_result
@@ -69,10 +69,7 @@ def search(
     if packed:
         settings = _on_accelerator(settings, run)
     space = space_of(settings)
-    if not run.hours >= 0:
-        raise SettingsError(f"--hours {run.hours:g}: give a number of hours, or 0 for no limit.")
-    if run.role:
-        address_of(run)
+    check_run(run)
     audit, content = pack.audit_of(source) if packed else (steps.find_input(source, "audit"), None)
     record = json.loads(json.dumps(asdict(settings)))
     record |= {f"{SPACE}{name}": [str(value) for value in choices] for name, choices in space.items()}

@@ -80,12 +80,18 @@ def test_another_search_is_refused_in_a_folder_and_the_difference_is_named(audit
         ({}, {"hours": -1.0}, "--hours -1: give a number of hours"),
         ({}, {"role": "chief"}, "--address is missing: give the chief's HOST:PORT"),
         ({}, {"role": "worker", "address": "10.0.0.5"}, "--address 10.0.0.5: give the chief's HOST:PORT"),
+        ({}, {"role": "chief", "address": "10.0.0.5:0"}, "--address 10.0.0.5:0: give the chief's HOST:PORT"),
+        ({}, {}, "KERASTUNER_ORACLE_IP is set, but KERASTUNER_TUNER_ID is not"),
     ],
 )
-def test_an_option_that_can_not_be_used_is_named_before_anything_is_written(audited, tmp_path, options, run, error):
+def test_an_option_that_can_not_be_used_is_named_before_anything_is_written(
+    audited, tmp_path, monkeypatch, options, run, error
+):
     import tuning.search
     from tuning.searching.settings import RunSettings
 
+    if "KERASTUNER" in error:
+        monkeypatch.setenv("KERASTUNER_ORACLE_IP", "10.0.0.5")
     with pytest.raises(SettingsError, match=error):
         tuning.search.search(audited, tmp_path / "search", settings_for("random", **options), RunSettings(**run))
     assert not (tmp_path / "search").exists()

@@ -54,12 +54,25 @@ def address_of(run: RunSettings) -> tuple[str, int]:
     host, port = os.environ.get("KERASTUNER_ORACLE_IP", ""), os.environ.get("KERASTUNER_ORACLE_PORT", "")
     given = run.address or (f"{host}:{port}" if host else "")
     host, _, port = given.rpartition(":")
-    if not (host and port.isascii() and port.isdecimal() and int(port) < 2**16):
+    if not (host and port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) < 2**16):
         raise SettingsError(
             f"--address {given or 'is missing'}: give the chief's HOST:PORT, such as 10.0.0.5:8790, or set"
             " KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT."
         )
     return host, int(port)
+
+
+def check_run(run: RunSettings) -> None:
+    """Raise SettingsError where a search can't be run in this way."""
+    if not run.hours >= 0:
+        raise SettingsError(f"--hours {run.hours:g}: give a number of hours, or 0 for no limit.")
+    if run.role:
+        address_of(run)
+    elif "KERASTUNER_ORACLE_IP" in os.environ and not (run.workers or run.finish):
+        raise SettingsError(
+            "KERASTUNER_ORACLE_IP is set, but KERASTUNER_TUNER_ID is not: set it too, or give --role chief or worker;"
+            " for a search in this process alone, unset KERASTUNER_ORACLE_IP."
+        )
 
 
 def role_of_environment() -> str:
