@@ -1,6 +1,10 @@
 """Step 5: write the bundle, with the ensemble in one Keras model and the same as ONNX, and check that both are equal.
 
-python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle
+    python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle
+    python -m tuning export --data ./runs/bundle --robustness runs/robustness --out runs/bundle-measured
+
+The second command gives a bundle other measures. Its networks, its limits and its version stay, and no test film is
+looked at again.
 """
 
 import contextlib
@@ -39,6 +43,8 @@ from .training.members import RECORD, architectures, load_members, read_record
 
 LARGEST_DIFFERENCE = 1e-4
 """ONNX and Keras may differ by at most 0.0001, of the outputs' own scale where that is over 1."""
+CONFIG = "bundle.json"
+"""A folder with this file is a bundle."""
 ROBUSTNESS = "robustness.json"
 """`python -m benchmarks.robustness` writes this file, with a picture of the same name beside it."""
 CHECKED_FILMS = 64
@@ -90,16 +96,15 @@ def export(
             LARGEST_DIFFERENCE.
         OutputError: `out` can't be written.
     """
-    if out.exists() and any(out.iterdir()):
-        raise DataError(f"{out} is not empty; a bundle is written to a new folder, give another --out.")
+    _check_empty(out)
     train, audit = steps.find_input(evaluated, "train"), steps.find_input(evaluated, "audit")
     settings = steps.settings_of(evaluated)
     fitted, evidence = read_fitted(evaluated), read_evidence(evaluated / "evidence.json")
     parts = Parts(
         locator_part(locator) if locator else None,
         gate_part(gate) if gate else None,
-        _read(tuple[CrossDomainRow, ...], cross_domain, "benchmarks.cross_domain") if cross_domain else (),
-        _read(RobustnessEvidence, robustness / ROBUSTNESS, "benchmarks.robustness") if robustness else None,
+        _cross_domain(cross_domain) if cross_domain else (),
+        _robustness(robustness) if robustness else None,
     )
     config = _config(train, fitted, name, version, parts, settings)
     with steps.writing(out):
@@ -111,7 +116,7 @@ def export(
             evidence = _with_parts(evidence, parts, exported)
             shutil.copytree(evaluated / "figures", bundle / "figures")
             if robustness:
-                shutil.copyfile((robustness / ROBUSTNESS).with_suffix(".png"), bundle / "figures" / "robustness.png")
+                _copy_picture(robustness, bundle)
             if reports := reports_of(train):
                 copy_pages(reports, bundle / SEARCH_REPORT, "figures/search/")
             _write_documents(bundle, config, evidence, parts)
@@ -119,6 +124,63 @@ def export(
             if out.exists():
                 out.rmdir()
     return out
+
+
+def renew(bundle: Path, out: Path, *, cross_domain: Path | None = None, robustness: Path | None = None) -> Path:
+    """Write a bundle with other measures to the new folder `out`, and return it; its networks and limits stay.
+
+    Args:
+        bundle: The folder of the bundle.
+        out: The new bundle's folder.
+        cross_domain: See `export`; None keeps what the bundle has.
+        robustness: See `export`; None keeps what the bundle has.
+
+    Raises:
+        DataError: No measure is given, `out` is not empty, or the changes of films were measured with another bundle.
+        OutputError: `out` can't be written.
+    """
+    _check_empty(out)
+    if not (cross_domain or robustness):
+        raise DataError(f"{bundle} is a bundle; give the measures that it gets, --robustness or --cross-domain.")
+    before = read_bundle(bundle)
+    evidence = before.evidence
+    if robustness:
+        evidence = replace(evidence, robustness=_robustness(robustness))
+        if evidence.robustness.grader.name != before.config.name:
+            raise DataError(
+                f"{robustness} was measured with {evidence.robustness.grader.name}, and {bundle} is"
+                f" {before.config.name}; give the output of `python -m benchmarks.robustness --bundle {bundle}`."
+            )
+    if cross_domain:
+        evidence = replace(evidence, cross_domain=_cross_domain(cross_domain))
+    with steps.writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(out) as renewed:
+            shutil.copytree(bundle, renewed)
+            if robustness:
+                _copy_picture(robustness, renewed)
+            _write_evidence(renewed, before.config, evidence)
+            read_bundle(renewed)
+            if out.exists():
+                out.rmdir()
+    return out
+
+
+def _check_empty(out: Path) -> None:
+    if out.exists() and any(out.iterdir()):
+        raise DataError(f"{out} is not empty; a bundle is written to a new folder, give another --out.")
+
+
+def _cross_domain(file: Path) -> tuple[CrossDomainRow, ...]:
+    return _read(tuple[CrossDomainRow, ...], file, "benchmarks.cross_domain")
+
+
+def _robustness(folder: Path) -> RobustnessEvidence:
+    return _read(RobustnessEvidence, folder / ROBUSTNESS, "benchmarks.robustness")
+
+
+def _copy_picture(robustness: Path, bundle: Path) -> None:
+    shutil.copyfile((robustness / ROBUSTNESS).with_suffix(".png"), bundle / "figures" / "robustness.png")
 
 
 def _config(
@@ -209,10 +271,15 @@ def _with_parts(evidence: Evidence, parts: Parts, exported: ExportEvidence) -> E
 
 def _write_documents(bundle: Path, config: BundleConfig, evidence: Evidence, parts: Parts) -> None:
     """Write everything but the model and the figures."""
-    (bundle / "bundle.json").write_text(config.to_json(), "utf-8")
-    steps.write_json(bundle / "evidence.json", evidence)
+    (bundle / CONFIG).write_text(config.to_json(), "utf-8")
     for file, part in ((LOCATOR, parts.locator), (GATE, parts.gate)):
         if part:
             shutil.copyfile(part.graph, bundle / file)
+    _write_evidence(bundle, config, evidence)
+
+
+def _write_evidence(bundle: Path, config: BundleConfig, evidence: Evidence) -> None:
+    """Write the evidence, the card made of it, and the manifest of all files."""
+    steps.write_json(bundle / "evidence.json", evidence)
     (bundle / "README.md").write_text(render(config, evidence), "utf-8")
     write_manifest(bundle)

@@ -3,8 +3,13 @@
 import argparse
 from pathlib import Path
 
+from kneeoa_hub.errors import SettingsError
+
 from ..run import console
 from .command import Command
+
+TEXTS, FOLDERS = ("name", "version"), ("locator", "gate", "cross_domain", "robustness")
+"""These options of `export` are texts, and those files or folders."""
 
 
 def _evaluate_options(step: argparse.ArgumentParser) -> None:
@@ -45,8 +50,8 @@ EVALUATE = Command(
 
 
 def _export_options(step: argparse.ArgumentParser) -> None:
-    step.add_argument("--name", default="kneeoa-local", help="name of the bundle (default kneeoa-local)")
-    step.add_argument("--version", default="0.1.0", help="version of the bundle (default 0.1.0)")
+    step.add_argument("--name", help="name of the bundle (default kneeoa-local)")
+    step.add_argument("--version", help="version of the bundle (default 0.1.0)")
     locator = "output of locator, or a bundle with a locator; without it the bundle finds knees by a rule"
     step.add_argument("--locator", metavar="DIR", help=locator)
     gate = (
@@ -61,26 +66,27 @@ def _export_options(step: argparse.ArgumentParser) -> None:
 
 def _export(options: argparse.Namespace) -> str:
     with console.quiet_start():
-        from ..export import export
+        from ..export import CONFIG, export, renew
 
-    bundle = export(
-        Path(options.data),
-        Path(options.out),
-        name=options.name,
-        version=options.version,
-        locator=Path(options.locator) if options.locator else None,
-        gate=Path(options.gate) if options.gate else None,
-        cross_domain=Path(options.cross_domain) if options.cross_domain else None,
-        robustness=Path(options.robustness) if options.robustness else None,
-    )
-    return f"bundle: {bundle}"
+    data, out = Path(options.data), Path(options.out)
+    folders = {name: Path(given) for name in FOLDERS if (given := getattr(options, name))}
+    texts = {name: given for name in TEXTS if (given := getattr(options, name))}
+    if not (data / CONFIG).is_file():
+        return f"bundle: {export(data, out, **texts, **folders)}"
+    if kept := sorted({*texts, *folders} - {"cross_domain", "robustness"}):
+        raise SettingsError(
+            f"--{kept[0]}: {data} is a bundle, which keeps its name, version and networks; it can only get other"
+            " measures, with --robustness and --cross-domain."
+        )
+    return f"bundle: {renew(data, out, **folders)}"
 
 
 EXPORT = Command(
     "export",
     "write the bundle",
     "python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle",
-    "output of evaluate",
+    "output of evaluate; or a bundle, which gets the measures of --robustness and --cross-domain and stays the same"
+    " otherwise",
     _export_options,
     _export,
     out="folder of the bundle, new or empty",
