@@ -1,19 +1,20 @@
 """Films of both knees from outside the training collections are counted in which each knee is found once.
 
-    python -m benchmarks.outside --data outside.zip
-    python -m benchmarks.outside --data outside.zip --bundle ./runs/bundle --films 20
+    python -m benchmarks.outside --data outside.zip --out docs/evidence/outside
+    python -m benchmarks.outside --data outside.zip --out runs/outside --bundle ./runs/bundle --films 20
 
 The archive holds frontal films of both knees in the folder films/. They are screened as they are, and under changes
 that keep both knees in the film and the space between them in its middle. A film has each knee once where one box lies
-in each half of it.
+in each half of it. Writes outside.json, which names the other films, and outside.md.
 """
 
 import argparse
 import io
 import zipfile
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -24,9 +25,27 @@ from kneeoa_hub.evidence.robustness import AS_IT_IS
 from kneeoa_hub.imaging.letterbox import Box
 from tuning.evaluation.film_changes import CHANGES
 
+from .measuring import write_figures
+
 CHANGED = ("white border 10%", "cut to .9", "turned by 7 degrees", "gamma 2", "contrast .3", "CLAHE .01", "noise 10")
 """These are names of changes. A film that is cut closer than this may lose a part of a knee."""
-OUTCOMES = ("each knee once", "one knee", "refused", "a place twice or more")
+ONCE = "each knee once"
+OUTCOMES = (ONCE, "one knee", "refused", "a place twice or more")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row counts the outcomes of the films under one change.
+
+    Attributes:
+        change: Its name.
+        counts: How many films have each of OUTCOMES.
+        lacking: The outcome of each film in which not every knee is found once.
+    """
+
+    change: str
+    counts: dict[str, int]
+    lacking: dict[str, str]
 
 
 def outcome(boxes: Sequence[Box], width: int) -> str:
@@ -34,46 +53,51 @@ def outcome(boxes: Sequence[Box], width: int) -> str:
     halves = Counter((left + right) / 2 < width / 2 for left, _, right, _ in boxes)
     if halves and max(halves.values()) > 1:
         return "a place twice or more"
-    return ("refused", "one knee", "each knee once")[len(boxes)]
+    return ("refused", "one knee", ONCE)[len(boxes)]
 
 
-def outcomes(grader: KneeGrader, films: Mapping[str, np.ndarray]) -> dict[str, dict[str, str]]:
-    """Return for the films as they are, and for each change, the outcome of every film."""
+def row(change: str, by_film: Mapping[str, str]) -> Row:
+    """Count the outcomes of films under a change."""
+    counts = Counter(by_film.values())
+    lacking = {film: one for film, one in by_film.items() if one != ONCE}
+    return Row(change, {one: counts[one] for one in OUTCOMES}, lacking)
+
+
+def measured(grader: KneeGrader, films: Mapping[str, np.ndarray]) -> Iterator[Row]:
+    """Yield a row of the films as they are, and one of each change."""
+    found: dict[str, dict[str, str]] = {}
     changes = [change for change in CHANGES if change.name in CHANGED]
-    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for number, (name, pixels) in enumerate(films.items()):
         changed = {change.name: change.apply(pixels, np.random.default_rng(number)) for change in changes}
         for change, film in {AS_IT_IS: pixels, **changed}.items():
-            report = grader.grade(film)
-            found[change][name] = outcome([knee.box for knee in report.knees], film.shape[1])
-    return found
+            boxes = [knee.box for knee in grader.grade(film).knees]
+            found.setdefault(change, {})[name] = outcome(boxes, film.shape[1])
+    for change, by_film in found.items():
+        yield row(change, by_film)
 
 
-def table(found: Mapping[str, Mapping[str, str]]) -> str:
-    """Return the outcomes as Markdown, a row a change."""
-    counts = {change: Counter(by_film.values()) for change, by_film in found.items()}
-    rows = [(change, *(count[one] for one in OUTCOMES)) for change, count in counts.items()]
-    return markdown_table(("films", *OUTCOMES), rows)
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows as Markdown."""
+    lines = [(one.change, *(one.counts[name] for name in OUTCOMES)) for one in rows]
+    return markdown_table(("films", *OUTCOMES), lines) + "\n"
 
 
 def main() -> None:
-    """The command line."""
+    """Screen the films, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="archive with the folder films/")
     parser.add_argument("--bundle", help="address; the shipped bundle by default")
     parser.add_argument("--films", type=int, help="at most; all by default")
-    arguments = parser.parse_args()
-    with zipfile.ZipFile(arguments.data) as archive:
+    parser.add_argument("--out", type=Path, required=True, help="folder for outside.json and outside.md")
+    given = parser.parse_args()
+    with zipfile.ZipFile(given.data) as archive:
         names = sorted(name for name in archive.namelist() if PurePosixPath(name).suffix in (".jpg", ".png"))
         films = {
             PurePosixPath(name).stem: np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("L"))
-            for name in names[: arguments.films]
+            for name in names[: given.films]
         }
-    found = outcomes(from_pretrained(arguments.bundle, threads=1), films)
-    print(table(found))
-    for change, by_film in found.items():
-        lacking = [f"{name} ({one})" for name, one in by_film.items() if one != OUTCOMES[0]]
-        print(f"{change}: {', '.join(lacking) or 'none lacking'}")
+    rows = list(measured(from_pretrained(given.bundle, threads=1), films))
+    write_figures(given.out, "outside", [asdict(one) for one in rows], table(rows))
 
 
 if __name__ == "__main__":

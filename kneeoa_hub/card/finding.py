@@ -20,9 +20,10 @@ def finding(found: FindingEvidence | None) -> str:
     )
     return section(
         "## Finding the knees",
-        "A small network, the locator, finds each joint. Whole-leg films and larger bilateral films are not in the"
-        " data. Composed films stand for them: validation crops with shafts, backgrounds, metal and letters that no"
-        " training used. Real whole-leg films may give worse results.",
+        "A small network, the locator, finds each joint. It learned from crops of one knee, from synthetic knees and"
+        " from films composed of crops, not from real films of whole legs or of both knees. Here, composed films stand"
+        " for such films: validation crops with shafts, backgrounds, metal and letters that no training used. Real ones"
+        " may give worse results.",
         table(("what", "proportion (95% interval)", "of"), rows),
         f"{graded_by}A found box has {ratio.value:.2f} times the side of the true box (median; 95% of them"
         f" {ratio.low:.2f} to {ratio.high:.2f}). On {found.qwk_found.n} joints of composed films the QWK is"

@@ -57,7 +57,7 @@ def render(config: BundleConfig, evidence: Evidence, figures: str = "figures/") 
         two_knee_strips=external.two_knee_strips(evidence),
         recall=results.recall(evidence),
         osteoarthritis=results.osteoarthritis(evidence),
-        set_coverage=results.set_coverage(evidence, figures),
+        set_coverage=results.set_coverage(config, evidence, figures),
         peers=external.peers(evidence),
         subgroups=results.subgroups(evidence),
         finding=finding.finding(evidence.finding),
@@ -66,7 +66,7 @@ def render(config: BundleConfig, evidence: Evidence, figures: str = "figures/") 
         figures=figures.removesuffix("/"),
         temperature=f"{config.temperature:.3f}",
         rule=_rule(config),
-        fitted_on=FITTED_ON[evidence.calibration.fitted_on],
+        fitted_on=f"{FITTED_ON[evidence.calibration.fitted_on]} of {_fitted_for(config.protocol)}",
         calibration_error=results.calibration_error(evidence),
         refused="; ".join(f"{figure(row.refused)} on {label(name)}" for name, row in evidence.metrics.items()),
         rules_tried=results.rules_tried(evidence),
@@ -136,6 +136,11 @@ def _protocol(name: str) -> str:
     if not name:
         return ""
     return f"The grades follow the readers of {escaped(collection_title(name))}, on films of every source."
+
+
+def _fitted_for(protocol: str) -> str:
+    """Name the collections whose films a calibration takes: those that were read by its protocol."""
+    return escaped(collection_title(protocol)) if protocol else "all collections together"
 
 
 def _rule(config: BundleConfig) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ..bundle import BundleConfig
 from ..evidence import Estimate, Evidence, SetEvidence, SubgroupEvidence
 from ..grades import GRADES, NUM_GRADES
 from .sources import collection
@@ -165,18 +166,32 @@ def wide_sets(evidence: Evidence) -> str:
     return f"On average, a 90% set holds {sizes} grades. It holds the reader's grade for {held} of the knees."
 
 
-def set_coverage(evidence: Evidence, figures: str) -> str:
-    """Tabulate the coverage of the prediction sets of each grade."""
+def set_coverage(config: BundleConfig, evidence: Evidence, figures: str) -> str:
+    """Tabulate the coverage of the prediction sets of each grade.
+
+    Args:
+        config: The content of bundle.json, which says whether each grade has a threshold of its own.
+        evidence: The content of evidence.json.
+        figures: The prefix of the links to pictures.
+    """
     tables = {name: row.coverage for name, row in evidence.by_grade.items() if row.coverage}
     if not tables:
         return ""
     return section(
         "### Prediction sets by grade",
-        "The proportion of knees whose 90% prediction set holds the reader's grade. The level of 90% holds over all"
-        " knees together, not for each grade:",
+        f"The proportion of knees whose 90% prediction set holds the reader's grade. {_aim(config)}:",
         _by_grade(tables),
         f"![Prediction sets by grade]({figures}sets.png)" if reported_apart(evidence) else "",
     )
+
+
+def _aim(config: BundleConfig) -> str:
+    if config.conformal.level in dict(config.conformal.by_grade):
+        return (
+            "Each grade has a threshold of its own, fitted on the calibration knees of that grade. So on films like"
+            " those, the level of 90% should hold for each grade too"
+        )
+    return "The level of 90% holds over all knees together, not for each grade"
 
 
 def _by_grade(tables: Mapping[str, Mapping[str, Estimate]]) -> str:

@@ -198,7 +198,9 @@ def reproduce(evidence: Evidence) -> str:
         " and the bundle of 0.8.0 as a teacher (`TEACHER`). No two trainings end with the same weights.",
         f"Epochs of these members{larger}: {', '.join(lengths)}." if lengths else "",
         "CHANGELOG.md of the package says what changed in each version. Its docs/benchmarks.md compares the test"
-        " measures of all versions, and of one that was not published.",
+        " measures of all versions, and of one that was not published, and counts the knees found on real films of"
+        " both knees from another hospital. Its docs/training.md measures what a network with ImageNet weights, trained"
+        " on framed films of one collection alone, is worth on another.",
     )
 
 

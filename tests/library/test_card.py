@@ -66,6 +66,20 @@ def test_every_earlier_test_evaluation_is_counted(grader):
     assert f"Before it, they were evaluated {looked + unpublished} times for earlier versions" in card
 
 
+def test_the_level_holds_for_each_grade_only_where_each_has_a_threshold(grader):
+    config, evidence = grader.bundle.config, grader.bundle.evidence
+    assert "the level of 90% should hold for each grade too:" in render(config, evidence)
+    one = replace(config, conformal=replace(config.conformal, by_grade=()))
+    assert "The level of 90% holds over all knees together, not for each grade:" in render(one, evidence)
+
+
+def test_the_calibration_names_the_films_that_it_was_fitted_on(grader):
+    config, evidence = grader.bundle.config, grader.bundle.evidence
+    assert "Both were chosen on the validation films of OAI.\n" in render(config, evidence)
+    mixed = render(replace(config, protocol=""), evidence)
+    assert "Both were chosen on the validation films of all collections together.\n" in mixed
+
+
 def test_a_changed_figure_changes_the_card(grader):
     document = grader.bundle.evidence.to_dict()
     document["metrics"]["oai_val"]["qwk"]["value"] = 0.123456

@@ -24,7 +24,7 @@ from benchmarks import (
     space,
     training_step,
 )
-from benchmarks.measuring import Machine
+from benchmarks.measuring import BUNDLE, Machine
 from kneeoa_hub.card.sources import title
 from kneeoa_hub.card.text import figure
 from kneeoa_hub.evidence import ChangeEvidence, Estimate
@@ -175,6 +175,31 @@ def test_the_table_of_framing_is_that_of_its_evidence() -> None:
     for row in record["collections"]["oai"]:
         figures = (row[name]["value"] for name in ("qwk", "accuracy", "auc_oa", "same", "bias", "refused"))
         assert f"| {row['change']} | " + " | ".join(f"{value:.2f}" for value in figures) + " |" in PAGE
+
+
+def test_what_a_black_border_changes_is_that_of_its_evidence() -> None:
+    collections = read("robustness/robustness")["collections"]
+    same = {
+        name: row["same"] for name, rows in collections.items() for row in rows if row["change"] == "black border 10%"
+    }
+    oai, gornale = (f"for {same[name]['value']:.2f} of {same[name]['n']}" for name in ("oai", "gornale"))
+    assert f"{oai} OAI films and {gornale} Gornale films" in " ".join(page("decisions").split())
+
+
+def test_the_rules_for_crops_and_strips_have_the_figures_of_the_bundle() -> None:
+    found = json.loads((BUNDLE / "evidence.json").read_text("utf-8"))["finding"]
+    crops, strips = (
+        f"{one['value']:.3f} of {one['n']}"
+        for one in (found["knees_refused"]["oai_val"], found["single_strips_refused"])
+    )
+    cut, whole = (f"{found[f'rule_{name}_strips']['value']:.3f} of" for name in ("two_knee", "single"))
+    text = " ".join(page("decisions").split())
+    for sentence in (
+        f"{crops} validation crops and {strips} validation strips are refused",
+        f"cuts {cut} 152 strips of two knees and leaves {whole} 1,153 strips of one knee whole",
+        f"finds {found['rule_composed_within_10']['value']:.3f} of the joints of composed films",
+    ):
+        assert sentence in text
 
 
 def test_the_table_of_protocols_is_that_of_its_evidence() -> None:

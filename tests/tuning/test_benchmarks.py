@@ -1,12 +1,13 @@
 """The commands behind the figures measure on films that were not trained on."""
 
 import csv
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import ablation, adapt_shift, causes, members, outside
+from benchmarks import ablation, adapt_shift, causes, members, other_parts, outside
 from kneeoa_hub.evidence import Estimate
 from tuning.data.table import read_films
 
@@ -127,8 +128,26 @@ def test_a_film_of_both_knees_is_counted_once_whatever_is_found_in_it():
     found = {(): "refused", (left,): "one knee", (left, right): "each knee once"}
     found |= {(left, beside): "a place twice or more", (left, beside, right): "a place twice or more"}
     assert {boxes: outside.outcome(boxes, 100) for boxes in found} == found
-    rows = outside.table({"as they are": dict(zip("abcde", found.values(), strict=True))}).splitlines()
-    assert rows[-1] == "| as they are | 1 | 1 | 1 | 2 |"
+    row = outside.row("as they are", dict(zip("abcde", found.values(), strict=True)))
+    assert outside.table([row]).splitlines()[-1] == "| as they are | 1 | 1 | 1 | 2 |"
+    assert set(row.lacking) == {"a", "b", "d", "e"}
+
+
+def test_films_of_other_parts_are_counted_by_what_they_show_and_together(grader, films, tmp_path):
+    labels = "file,parts,view\na.png,Hand,\nb.png,Knee,frontal\nc.png,Hand+Wrist,\nd.png,,\n"
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+        archive.writestr("labels.csv", labels)
+        archive.write(next(iter(films.values())), "b.png")
+        for name in ("a.png", "c.png"):
+            archive.writestr(name, b"no film")
+    with zipfile.ZipFile(tmp_path / "films.zip") as archive:
+        rows = other_parts.measured(grader, archive)
+    assert [(row.kind, row.films, row.graded) for row in rows] == [
+        ("Hand", 1, ()),
+        ("Hand+Wrist", 1, ()),
+        ("Knee, frontal", 1, ("b.png",)),
+    ]
+    assert other_parts.table(rows).splitlines()[-1] == "| No knee | 0 | 2 |"
 
 
 def test_films_get_the_texture_or_the_grays_of_others_and_keep_the_rest():
