@@ -31,6 +31,9 @@ FAINT = 0.4
 """A faint joint has a peak of at least 40% of the locator's threshold. Most such places are no joints."""
 DISTINCT = 0.5
 """Two peaks that lie closer together than half of a joint's side are one joint."""
+LEAST_SHOWN = 0.1
+"""A film shows at least a tenth of a joint's width and height. What is found beyond that lies in the padding beside the
+film, and its frame would show nothing."""
 FILLED = 0.85, 0.85
 """A single joint fills the film if its box has these proportions of the film's width and height. The film is then a
 crop of the knee. No real crop has less than 0.94.
@@ -120,9 +123,9 @@ class Locator:
 
 
 def _shown(joint: Joint, shape: tuple[int, ...]) -> bool:
-    """Tell whether a film of `shape` shows a part of a joint's square. One in the padding beside a film has none."""
-    half = joint.side / 2
-    return -half < joint.x < shape[1] + half and -half < joint.y < shape[0] + half
+    """Tell whether a film of `shape` shows enough of a joint's square; see LEAST_SHOWN."""
+    reach = (0.5 - LEAST_SHOWN) * joint.side
+    return -reach < joint.x < shape[1] + reach and -reach < joint.y < shape[0] + reach
 
 
 def locator_input(pixels: np.ndarray, config: InputConfig) -> tuple[np.ndarray, float, tuple[int, int]]:
@@ -208,9 +211,9 @@ def apart(one: Region, other: Region) -> bool:
 
 
 def clipped(region: Region, shape: tuple[int, ...]) -> Box:
-    """Return a region in whole pixels within a film of `shape` (height, width), which shows a part of it."""
-    left, top, right, bottom = map(round, region)
-    return max(0, left), max(0, top), min(shape[1], right), min(shape[0], bottom)
+    """Return a region in whole pixels, at least one, within a film of `shape` (height, width)."""
+    left, top = (min(max(0, round(first)), side - 1) for first, side in zip(region[:2], shape[::-1], strict=True))
+    return left, top, max(left + 1, min(shape[1], round(region[2]))), max(top + 1, min(shape[0], round(region[3])))
 
 
 def joint_boxes(joints: tuple[Joint, ...], shape: tuple[int, ...]) -> tuple[Box, ...]:

@@ -131,8 +131,10 @@ def contrast(pixels: np.ndarray) -> float:
 def clipped_proportion(content: np.ndarray) -> float:
     """Return the proportion of windowed uint8 pixels that are pure black or white, about 0.02 for a good exposure.
 
-    `content` is the part of `letterbox.letterbox`'s pixels [H,W] that is not padding.
+    `content` is the part of `letterbox.letterbox`'s pixels [H,W] that is not padding. If there is none, all is black.
     """
+    if not content.size:
+        return 1.0
     darkest, brightest = int(content.min()), int(content.max())
     return float(((content <= darkest + 1) | (content >= brightest - 1)).mean())
 

@@ -17,7 +17,7 @@ from .refusal import Refusal, refuse
 from .square import to_given
 
 POSE_SIDE = 1536
-"""Other poses are tried on a film reduced to about 1,536 pixels on its longer side, which is quicker."""
+"""Other poses are tried on a film reduced to at most 1,536 pixels on its longer side, which is quicker."""
 SURE = 0.8
 """The gate is sure from this probability of an upright knee on. The surest joint that was found in a part of a film
 must reach it, since many places give many chances to err. When it was set, nearly all composed films with joints had a
@@ -210,7 +210,7 @@ class Screener:
         """
         if not self._gate:
             return None
-        step = 1 if boxes else max(1, max(film.pixels.shape) // POSE_SIDE)
+        step = 1 if boxes else -(-max(film.pixels.shape) // POSE_SIDE)
         reduced = film
         if step > 1:
             reduced = replace(film, pixels=np.asarray(Image.fromarray(film.pixels).reduce(step)))

@@ -120,6 +120,23 @@ def test_a_joint_in_the_padding_beside_a_narrow_film_is_none(grader, tmp_path):
     assert joint.x + joint.side / 2 > 0
 
 
+@pytest.mark.parametrize("side", [0.2188, 0.2232, 0.25], ids=["less than a pixel", "two pixels", "a sixteenth"])
+def test_a_joint_that_barely_touches_the_film_is_none(grader, tmp_path, monkeypatch, side):
+    monkeypatch.setattr(locate, "WINDOW", 100)
+    # The middle lies 98 px beside the film, and the side is a proportion of 896 px.
+    blind, film = grader_that_finds(grader, tmp_path, (3, 2, side)), np.tile(knee_film(2, 1).pixels[:, 47:177], (4, 1))
+    for force, boxes in ((False, []), (True, [(0, 0, 130, 896)])):
+        report = blind.grade(film, force=force)
+        assert report.refused
+        assert (report.refused.reason, [knee.box for knee in report.knees]) == ("no-knee-found", boxes)
+
+
+def test_a_joint_of_which_a_tenth_is_on_the_film_is_one(grader, tmp_path, monkeypatch):
+    monkeypatch.setattr(locate, "WINDOW", 100)
+    finds, film = grader_that_finds(grader, tmp_path, (3, 2, 0.28)), np.tile(knee_film(2, 1).pixels[:, 47:177], (4, 1))
+    assert [knee.box for knee in finds.grade(film, force=True).knees] == [(0, 267, 27, 517)]
+
+
 def test_one_side_in_the_header_is_not_given_to_two_knees(grader, tmp_path, monkeypatch):
     from kneeoa_hub import grader as module
 
