@@ -98,12 +98,15 @@ class Run:
 
 def read_networks(path: Path) -> list[Network]:
     """Return the networks of a search's trials.csv. Raises DataError when it can't be used."""
+    from tuning.searching.records import OF_FOLDS
+
     by_choices: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
     try:
         with (path / "trials.csv" if path.is_dir() else path).open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 names = list(row)
-                by_choices[tuple(row[name] for name in names[names.index("ended") + 1 :])].append(row)
+                choices = [name for name in names[names.index("ended") + 1 :] if name not in OF_FOLDS]
+                by_choices[tuple(row[name] for name in choices)].append(row)
         return [
             Network(
                 sum(float(row["seconds"]) for row in rows) / sum(int(row["epochs"]) for row in rows),

@@ -46,8 +46,8 @@ def test_the_chief_is_timed_over_its_own_service_and_trial_times_are_read_by_net
     assert chief.first + 6 * chief.each > 0
     with (tmp_path / "trials.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["trial", "val_log_loss", "epochs", "seconds", "ended", "size"])
-        writer.writerows([[0, 1.2, 1, 5, 0, 96], [1, 0.9, 3, 11, 0, 96], [2, 1.1, 1, 9, 0, 128]])
+        writer.writerow(["trial", "val_log_loss", "epochs", "seconds", "ended", "folds_qwk", "size"])
+        writer.writerows([[0, 1.2, 1, 5, 0, "", 96], [1, 0.9, 3, 11, 0, 0.7, 96], [2, 1.1, 1, 9, 0, "", 128]])
     small, large = read_networks(tmp_path)
     assert (small.seconds, small.score(1), small.score(4)) == (4, 1.2, 0.9)
     assert large.seconds == 9
