@@ -59,6 +59,20 @@ tuning.searching.renewal.PROCESS_TRIALS = 5
 trial after it raises. The first one asks for the chief at another address of this machine. A process trains five."""
 
 
+def test_a_trial_that_goes_on_is_of_its_own_bracket_though_the_next_one_has_begun(tmp_path):
+    from tuning.searching.records import read_trials
+
+    oracle = oracle_in(tmp_path, "hyperband")
+    for _ in range(2):
+        for trial in [oracle.create_trial(f"worker {number}") for number in range(4)]:
+            if trial.status == "RUNNING":
+                oracle.update_trial(trial.trial_id, {"val_log_loss": 0.5, "val_qwk": 0.5})
+                trial.status = "COMPLETED"
+                oracle.end_trial(trial)
+    trials = read_trials(tmp_path / "tuner", settings_for("hyperband"))
+    assert sorted((trial.epochs, trial.bracket) for trial in trials) == [(1, 1)] * 3 + [(3, 0)] * 2 + [(3, 1)]
+
+
 def test_a_worker_that_dies_twice_in_one_trial_fails_it_and_a_late_answer_counts_once(tmp_path):
     oracle = oracle_in(tmp_path)
     first = oracle.create_trial("one").trial_id

@@ -1,6 +1,7 @@
 """A search leaves its trials on disk, whether it has ended or not; they are read here."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -12,7 +13,7 @@ from ..networks.architecture import Architecture
 from ..run import steps
 from ..training.search_result import Trial
 from .oracle import ENDED
-from .settings import OBJECTIVES, SearchSettings
+from .settings import FACTOR, OBJECTIVES, SearchSettings
 from .space import point_of
 from .state import TrialFile
 
@@ -32,10 +33,23 @@ EARLIER: dict[str, Any] = {"objective": "qwk", "named": False, "least_epochs": 1
 
 @dataclass(frozen=True)
 class _Rung:
-    """Hyperband adds the epochs and the bracket of a trial to its values."""
+    """Hyperband adds the epochs of a trial, and the number of its rung in its bracket, to its values."""
 
     epochs: Annotated[int | None, Key("tuner/epochs")] = None
-    bracket: Annotated[int | None, Key("tuner/bracket")] = None
+    number: Annotated[int | None, Key("tuner/round")] = None
+
+    def bracket(self, longest: int) -> int | str:
+        """Return the bracket: the rungs before and after this one; "" with another tuner.
+
+        Of a trial that goes on, Keras Tuner's own value is the bracket that was drawn from at that time.
+
+        Args:
+            longest: Epochs of the longest rung.
+        """
+        lengths = [math.ceil(longest / FACTOR**after) for after in range(longest)]
+        if self.number is None or self.epochs not in lengths:
+            return ""
+        return self.number + lengths.index(self.epochs)
 
 
 def as_begun(search: Path, options: dict[str, Any]) -> dict[str, Any]:
@@ -120,7 +134,7 @@ def _trial(path: Path, kept: TrialFile, settings: SearchSettings) -> Trial:
     return Trial(
         trial=kept.trial_id,
         epochs=settings.epochs if rung.epochs is None else rung.epochs,
-        bracket="" if rung.bracket is None else rung.bracket,
+        bracket=rung.bracket(settings.epochs),
         architecture=point.architecture,
         teacher=point.teacher,
         recipe=point.recipe,
