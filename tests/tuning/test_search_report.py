@@ -75,6 +75,13 @@ def test_importance_finds_what_the_trials_depend_on_and_the_front_what_nothing_b
     assert [name for name, _, _ in measured.choices] == ["learning_rate", "dropout"]
     assert measured.choices[0][1] > 10 * measured.choices[1][1]
     assert importance(trials[:9], "log_loss") is None
+    taught = [
+        replace(trial, teacher=teacher, val_log_loss=1.0 + (teacher == "./worse"))
+        for trial, teacher in zip(trials, ("./better", "./worse") * 10, strict=True)
+    ]
+    by_teacher = importance(taught, "log_loss")
+    assert by_teacher
+    assert by_teacher.choices[0][0] == "teacher"
     assert [trial.trial for trial in pareto_front(trials, "log_loss")] == ["00", "01"]
     assert pareto_front([replace(trials[0], bytes=None)], "log_loss") == []
 

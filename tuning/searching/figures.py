@@ -8,7 +8,7 @@ import numpy as np
 
 from ..evaluation.plots import COLOUR, DPI, SECOND_COLOUR, pyplot
 from ..training.search_result import Trial
-from .importance import Importance, code, value_of, varied_choices
+from .importance import Importance, sorted_values, value_of, varied_choices
 
 TITLES = {"log_loss": "validation log loss", "qwk": "validation QWK"}
 
@@ -47,7 +47,7 @@ def plot_choices(trials: Sequence[Trial], objective: str, path: Path) -> None:
     figure, axes = pyplot().subplots(rows, columns, figsize=(3.4 * columns, 2.9 * rows), squeeze=False, sharey=True)
     longest = max(trial.epochs for trial in trials)
     for axis, name in zip(axes.flat, names, strict=False):
-        values = _sorted_values(trials, name)
+        values = sorted_values(trials, name)
         for trial in trials:
             at, size = values.index(value_of(trial, name)), 15 + 60 * trial.epochs / longest
             axis.scatter(at, getattr(trial, f"val_{objective}"), s=size, alpha=0.55, color=COLOUR, linewidths=0)
@@ -86,11 +86,11 @@ def plot_parallel(trials: Sequence[Trial], objective: str, lower: bool, path: Pa
     figure, axis = pyplot().subplots(figsize=(1.0 * len(names) + 2.5, 4.2))
     colours = pyplot().get_cmap("viridis_r")
     for number, name in enumerate(names):
-        values = _sorted_values(trials, name)
+        values = sorted_values(trials, name)
         for value in values:
             axis.text(number, _height(values, value), f" {_shown(value)}", fontsize=7, va="center", zorder=4)
     for trial, rank in sorted(zip(trials, ranks, strict=True), key=lambda pair: pair[1]):
-        heights = [_height(_sorted_values(trials, name), value_of(trial, name)) for name in names]
+        heights = [_height(sorted_values(trials, name), value_of(trial, name)) for name in names]
         axis.plot(range(len(names)), heights, color=colours(rank), alpha=0.15 + 0.75 * rank, linewidth=1.2)
     axis.set_xticks(range(len(names)), [name.replace("_", " ") for name in names], rotation=40, ha="right", fontsize=8)
     axis.set_yticks([])
@@ -120,10 +120,6 @@ def plot_front(trials: Sequence[Trial], front: Sequence[Trial], objective: str, 
             axis.annotate(trial.trial, (x, y), textcoords="offset points", xytext=(5, 4), fontsize=8)
     axis.set(xlabel="milliseconds of one film, one thread", ylabel=TITLES[objective], xscale="log")
     _save(figure, axis, path)
-
-
-def _sorted_values(trials: Sequence[Trial], name: str) -> list[Any]:
-    return sorted({value_of(trial, name) for trial in trials}, key=lambda value: (code(name, value), str(value)))
 
 
 def _height(values: list[Any], value: Any) -> float:

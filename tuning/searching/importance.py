@@ -44,7 +44,8 @@ def importance(trials: Sequence[Trial], objective: str) -> Importance | None:
     varied = varied_choices(trials)
     if len(trials) < LEAST_TRIALS or not varied:
         return None
-    x = np.array([[code(name, value_of(trial, name)) for name in varied] for trial in trials], float)
+    columns = [(name, sorted_values(trials, name)) for name in varied]
+    x = np.array([[values.index(value_of(trial, name)) for name, values in columns] for trial in trials], float)
     y = np.array([getattr(trial, f"val_{objective}") for trial in trials])
     forest = RandomForestRegressor(TREES, oob_score=True, min_samples_leaf=2, random_state=0).fit(x, y)
     found = permutation_importance(forest, x, y, n_repeats=REPEATS, random_state=0, scoring="neg_mean_absolute_error")
@@ -65,8 +66,15 @@ def value_of(trial: Trial, name: str) -> Any:
     return getattr(trial, name) if name in ("epochs", "teacher") else getattr(trial.architecture, name)
 
 
-def code(name: str, value: Any) -> float:
-    """Return a value of a choice as a number: itself, or its place among the values."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    return float(SEARCH_SPACE[name].index(value)) if name in SEARCH_SPACE else float(value != "")
+def sorted_values(trials: Sequence[Trial], name: str) -> list[Any]:
+    """Return the values of a choice that trials have: numbers by size, others as the search space lists them.
+
+    Teachers, which it does not list, are in the order of their addresses; no teacher and no recipe come first.
+    """
+
+    def place(value: Any) -> tuple[float, str]:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value), ""
+        return (float(SEARCH_SPACE[name].index(value)), "") if name in SEARCH_SPACE else (-1.0, str(value or ""))
+
+    return sorted({value_of(trial, name) for trial in trials}, key=place)
