@@ -44,8 +44,9 @@ def test_the_report_of_a_search_says_what_matters_what_it_costs_and_how_to_go_on
     assert "No process of it has given a sign of life for 10 minutes" in killed.text[1]
 
 
-def test_importance_finds_what_the_trials_depend_on_and_the_front_what_nothing_beats():
+def test_importance_finds_what_the_trials_depend_on_and_the_front_what_nothing_beats(tmp_path):
     from tuning.networks.architecture import Architecture
+    from tuning.searching import report
     from tuning.searching.importance import importance
     from tuning.searching.report import pareto_front
     from tuning.training.search_result import Trial
@@ -83,7 +84,10 @@ def test_importance_finds_what_the_trials_depend_on_and_the_front_what_nothing_b
     assert by_teacher
     assert by_teacher.choices[0][0] == "teacher"
     assert [trial.trial for trial in pareto_front(trials, "log_loss")] == ["00", "01"]
-    assert pareto_front([replace(trials[0], bytes=None)], "log_loss") == []
+    unmeasured = [replace(trials[0], bytes=None)]
+    assert pareto_front(unmeasured, "log_loss") == []
+    assert "not measured" in report._front(unmeasured, settings_for("random"), tmp_path).text[0]
+    assert "No trial of full length" in report._front(unmeasured, settings_for("random", epochs=9), tmp_path).text[0]
 
 
 def test_the_worth_of_a_search_is_measured_and_a_stopped_measurement_goes_on(audited, tmp_path, monkeypatch):

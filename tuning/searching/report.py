@@ -118,7 +118,7 @@ def _results(settings: SearchSettings, trials: list[Trial], search: Path, out: P
             "Parallel coordinates of all trials",
         )
     )
-    sections += [_rungs(trials, settings), _front(trials, objective, out), _space(settings)]
+    sections += [_rungs(trials, settings), _front(trials, settings, out), _space(settings)]
     return sections
 
 
@@ -209,10 +209,17 @@ def _rungs(trials: Sequence[Trial], settings: SearchSettings) -> Section:
     return Section("Rungs", (), [("epochs", "finished", "log loss of the best", "minutes of training"), *rows])
 
 
-def _front(trials: Sequence[Trial], objective: str, out: Path) -> Section:
-    heading, front = "Quality, time and size", pareto_front(trials, objective)
+def _front(trials: Sequence[Trial], settings: SearchSettings, out: Path) -> Section:
+    heading, objective = "Quality, time and size", settings.objective
+    front = pareto_front(trials, objective)
     if not front:
-        return Section(heading, ("No trial of full length has finished yet.",))
+        if not any(trial.epochs == settings.epochs for trial in trials):
+            return Section(heading, ("No trial of full length has finished yet.",))
+        text = (
+            "Time and size were not measured, which needs Keras on TensorFlow. There, a search that has not ended"
+            " measures them at its end, with `--finish`.",
+        )
+        return Section(heading, text)
     costly = [trial for trial in trials if trial.milliseconds is not None]
     figures.plot_front(costly, front, objective, out / "pareto.png")
     text = (
