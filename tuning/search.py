@@ -97,7 +97,8 @@ def search(
         ensemble = choose(trials, out)
         for sentence in ensemble.left_out:
             print(f"   {sentence}", file=sys.stderr)
-        write_result(out, trials, settings.tuner, settings.objective, [one.trial.trial for one in ensemble.chosen])
+        chosen = [one.trial.trial for one in ensemble.chosen]
+        write_result(out, trials, settings.tuner, settings.objective, chosen, ensemble.left_out)
         shutil.rmtree(out / STATES, ignore_errors=True)
     return out
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from kneeoa_hub.errors import DataError
+
 if TYPE_CHECKING:
     from tuning.training.search_result import Trial
 
@@ -83,3 +85,14 @@ def test_a_search_without_any_answers_chooses_none_and_says_why(tmp_path: Path) 
 
     found = choose([trial(0)], tmp_path)
     assert (found.chosen, len(found.left_out)) == ([], 1)
+
+
+def test_a_search_whose_trials_are_all_too_large_chooses_none_and_says_why(tmp_path: Path) -> None:
+    from tuning.searching.choice import choose
+    from tuning.training.search_result import chosen_trials, write_result
+
+    trials = [trial(0, parameters=8_000_000)]
+    assert chosen(tmp_path, trials, {"0000": 0}) == []
+    write_result(tmp_path, trials, "random", "log_loss", (), choose(trials, tmp_path).left_out)
+    with pytest.raises(DataError, match=r"Trial 0000 is left out of the ensemble. It has 8,000,000 parameters"):
+        chosen_trials(tmp_path)

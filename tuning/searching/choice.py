@@ -39,7 +39,7 @@ class Ensemble:
 
     Attributes:
         chosen: Its trials, in the order of the rule above; none where no answers can be read.
-        left_out: A sentence for each trial that can't be chosen, since its answers are missing or damaged.
+        left_out: Why each trial is left out whose answers are missing or damaged, or that is too large by itself.
     """
 
     chosen: list[Chosen]
@@ -47,7 +47,7 @@ class Ensemble:
 
 
 def choose(trials: Sequence[Trial], search: Path) -> Ensemble:
-    """Choose the trials that make the ensemble. A trial whose answers can't be read is left out, and named.
+    """Choose the trials that make the ensemble. A trial that can't be chosen is left out, and named.
 
     Args:
         trials: The finished trials of a search.
@@ -72,13 +72,20 @@ def choose(trials: Sequence[Trial], search: Path) -> Ensemble:
 
 
 def _read(trials: Sequence[Trial], search: Path) -> tuple[dict[Trial, tuple[np.ndarray, np.ndarray]], dict[str, str]]:
-    """Read the answers of the trials of the longest rung; also say by number why those of a trial can't be read."""
+    """Read the answers of the trials of the longest rung; also say by number why a trial can't be chosen."""
     longest = max((trial.epochs for trial in trials), default=0)
     kept, faults = {}, {}
     for trial in trials:
         if trial.epochs == longest:
             try:
-                kept[trial] = read_predictions(trial_folder(search, trial.trial))
+                answers = read_predictions(trial_folder(search, trial.trial))
+                if _fits([trial]):
+                    kept[trial] = answers
+                else:
+                    faults[trial.trial] = (
+                        f"It has {trial.parameters:,} parameters, and the members have at most {MOST_PARAMETERS:,}"
+                        " together."
+                    )
             except DataError as error:
                 faults[trial.trial] = error.message
     return kept, faults

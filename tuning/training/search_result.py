@@ -101,6 +101,7 @@ class SearchResult:
         val_log_loss: The validation log loss of the best point.
         teacher: Address of the bundle whose answers were half of its target; "" for none.
         chosen: Numbers of the trials that make the ensemble, see `searching.choice`; earlier releases chose none.
+        left_out: Why trials were left out of the ensemble; earlier releases did not record it.
     """
 
     architecture: dict[str, Any]
@@ -111,6 +112,7 @@ class SearchResult:
     val_log_loss: float | None = None
     teacher: str = ""
     chosen: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def read_result(search: Path) -> SearchResult:
@@ -128,7 +130,14 @@ def write_trials(folder: Path, trials: Sequence[Trial]) -> None:
         writer.writerows(rows)
 
 
-def write_result(search: Path, trials: Sequence[Trial], tuner: str, objective: str, chosen: Sequence[str] = ()) -> None:
+def write_result(
+    search: Path,
+    trials: Sequence[Trial],
+    tuner: str,
+    objective: str,
+    chosen: Sequence[str] = (),
+    left_out: Sequence[str] = (),
+) -> None:
     """Write trials.csv and best.json.
 
     Args:
@@ -137,12 +146,20 @@ def write_result(search: Path, trials: Sequence[Trial], tuner: str, objective: s
         tuner: One of settings.TUNERS.
         objective: One of settings.OBJECTIVES.
         chosen: Numbers of the trials that make the ensemble.
+        left_out: Why trials were left out of it.
     """
     write_trials(search, trials)
     best = trials[0]
-    choices = asdict(best.architecture)
     result = SearchResult(
-        choices, best.val_qwk, len(trials), tuner, objective, best.val_log_loss, best.teacher, tuple(chosen)
+        asdict(best.architecture),
+        best.val_qwk,
+        len(trials),
+        tuner,
+        objective,
+        best.val_log_loss,
+        best.teacher,
+        tuple(chosen),
+        tuple(left_out),
     )
     steps.write_json(search / RESULT, result)
 
@@ -154,12 +171,11 @@ def trial_folder(search: Path, trial: str) -> Path:
 
 def chosen_trials(search: Path) -> tuple[str, ...]:
     """Return the trials that make the ensemble. Raises DataError when the search has not finished, or chose none."""
-    if not (chosen := read_result(search).chosen):
-        raise DataError(
-            f"The trials of {search} left no answers for validation films, so none was chosen; search again, or name"
-            " trials by their numbers."
-        )
-    return chosen
+    result = read_result(search)
+    if not result.chosen:
+        why = result.left_out[0] if result.left_out else "Its trials left no answers for validation films."
+        raise DataError(f"{search} has chosen no trials. {why} Search again, or name trials by their numbers.")
+    return result.chosen
 
 
 def kept_member(search: Path, trial: str) -> Path:
