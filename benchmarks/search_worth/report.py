@@ -58,9 +58,19 @@ def table(worth: Worth) -> str:
     for rung in worth.rungs:
         cells = f"{rung.minutes:.2f} | {_interval(rung.tau, 2)} | {_interval(rung.tau_full, 2)}"
         lines.append(f"| {rung.epochs} | {cells} |")
-    enough = [rung.epochs for rung in worth.rungs if (rung.tau_full or rung.tau).value > SUFFICIENT_TAU]
-    verdict = f"has {enough[0]} epochs" if enough else "is longer than every rung"
-    return "\n".join([*lines, "", f"The cheapest training with a tau above {SUFFICIENT_TAU} {verdict}.", ""])
+    return "\n".join([*lines, "", verdict(worth.rungs), ""])
+
+
+def verdict(rungs: Sequence[Rung]) -> str:
+    """Return which of the rungs, the shortest first, is the first in a useful order.
+
+    The longest one counts where there are longer trainings: its tau to itself is always 1.
+    """
+    measured = rungs if rungs[-1].tau_full else rungs[:-1]
+    enough = [rung.epochs for rung in measured if (rung.tau_full or rung.tau).value > SUFFICIENT_TAU]
+    if not enough:
+        return f"No {'' if rungs[-1].tau_full else 'shorter '}rung has a tau above {SUFFICIENT_TAU}."
+    return f"The cheapest training with a tau above {SUFFICIENT_TAU} has {enough[0]} epochs."
 
 
 def _interval(estimate: Estimate | None, digits: int) -> str:

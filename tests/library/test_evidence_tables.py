@@ -235,11 +235,16 @@ def test_the_worth_of_a_search_is_that_of_its_evidence() -> None:
     """The page describes the networks designed by hand in words, and leaves out the longest rung, whose tau is 1."""
     from benchmarks.search_worth import report
 
-    searches, rungs = tables(report.table(from_json(report.Worth, read("search_worth/worth"))))
+    worth = from_json(report.Worth, read("search_worth/worth"))
+    searches, rungs = tables(report.table(worth))
     shown = in_page("", "log loss of the best trial")
     assert [list(row.values())[1:] for row in shown] == [list(row.values())[1:] for row in searches]
     shown = in_page("epochs of a rung")
     assert shown == [{column: row[column] for column in shown[0]} for row in rungs[:-1]]
+    assert report.verdict(worth.rungs) == "No shorter rung has a tau above 0.6."
+    assert report.verdict(worth.rungs) in page("benchmarks")
+    before = from_json(report.Worth, read("search_worth/of-0.13.0"))
+    assert report.verdict(before.rungs) == "The cheapest training with a tau above 0.6 has 3 epochs."
 
 
 def test_the_scaling_of_a_search_is_that_of_its_evidence() -> None:
