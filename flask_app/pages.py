@@ -26,6 +26,7 @@ from kneeoa_hub.imaging.phantom import sample_films
 from kneeoa_hub.knee import percent
 from kneeoa_hub.output import knee_html
 from kneeoa_hub.report import DISCLAIMER, Answer
+from kneeoa_hub.sources import readers_followed
 
 from . import archive
 from .boxes import boxes_of
@@ -60,6 +61,7 @@ def shared() -> dict[str, object]:
         "grader": source().loaded,
         "percent": percent,
         "html": knee_html,
+        "readers_followed": readers_followed,
         "keeps_readings": Readings.of(current_app) is not None,
         "kept_minutes": KEPT_SECONDS // 60,
         "archive": archive.EXTENSION in current_app.extensions,

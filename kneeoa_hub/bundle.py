@@ -31,6 +31,7 @@ LEAST_WINDOW = 1.0
 """The percentiles that become black and white differ by at least 1."""
 
 Line = Annotated[str, Length(1, 200), Printable()]
+OptionalLine = Annotated[str, Length(0, 200), Printable()]
 Side = Annotated[int, Range(32, 4096)]
 Probability = Annotated[float, Range(0, 1)]
 Thresholds = Annotated[tuple[float, ...], Length(NUM_GRADES, NUM_GRADES)]
@@ -173,7 +174,8 @@ class BundleConfig:
         LocatorConfig | None, "Settings of locator.onnx; absent where the bundle has none, and a rule finds the knees."
     ] = None
     protocol: Annotated[
-        str, "The reading protocol that the grades follow: the dataset of its readers; empty where several are mixed."
+        OptionalLine,
+        "The reading protocol that the grades follow: the dataset of its readers; empty where several are mixed.",
     ] = ""
     schema_version: Annotated[
         Literal[1], "Version of this format; a library that does not know it refuses the bundle."

@@ -11,6 +11,7 @@ from .grades import GRADES
 from .imaging.refusal import Refusal
 from .knee import KneeGrade, certainty, knee_names, osteoarthritis, percent
 from .overlay import Mark, drawn
+from .sources import readers_followed
 
 if TYPE_CHECKING:
     import pandas
@@ -102,6 +103,11 @@ class FilmReport:
             return ""
         return f"{'Refused, but graded by force' if self.knees else 'Not graded'}: {self.refused.message}"
 
+    @property
+    def model_line(self) -> str:
+        """The model, its revision, and the readers whom it follows if it has one reading protocol, as sentences."""
+        return f"Model {self.model}, revision {self.revision}. {readers_followed(self.protocol)}".rstrip()
+
     def findings(self) -> Text:
         """Return Findings and Impression as plain text, to copy into a note."""
         lines = ["FINDINGS"]
@@ -112,7 +118,7 @@ class FilmReport:
             lines += ["", "IMPRESSION", *map(self._impression, self.names, self.knees)]
         if compared := self.comparison():
             lines += ["", "COMPARISON", *compared]
-        lines += ["", f"Model {self.model}, revision {self.revision}. {DISCLAIMER}"]
+        lines += ["", f"{self.model_line} {DISCLAIMER}"]
         return Text("\n".join(lines))
 
     def to_frame(self) -> "pandas.DataFrame":

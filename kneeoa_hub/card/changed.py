@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 
 from ..evidence import ChangeEvidence, RobustnessEvidence
-from .sources import collection_title
+from ..sources import collection_title
 from .text import escaped, listed, section, table
 
 COLUMNS = {"same grade": "same", "QWK": "qwk", "shift": "bias", "refused": "refused"}

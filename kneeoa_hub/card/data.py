@@ -2,7 +2,7 @@
 
 from ..evidence import DataEvidence
 from ..grades import NUM_GRADES
-from .sources import collection
+from ..sources import collection
 from .text import escaped, listed, section, table
 
 

@@ -1,7 +1,7 @@
 """Writes the card's sections on films of other sources, and on models of other groups."""
 
 from ..evidence import CrossDomainRow, Evidence
-from .sources import sources
+from ..sources import sources
 from .text import escaped, label, section, table
 
 SLIGHT = 0.2

@@ -6,8 +6,8 @@ from typing import Any
 
 from ..bundle import BundleConfig
 from ..evidence import Evidence
+from ..sources import title
 from .results import held_out
-from .sources import title
 
 TAGS = ["medical", "radiology", "knee", "osteoarthritis", "kellgren-lawrence", "onnx"]
 TASK = "image-classification"

@@ -9,10 +9,10 @@ from ..errors import BundleIncomplete
 from ..evidence import BaseModel, Evidence
 from ..grades import GRADES
 from ..report import DISCLAIMER
+from ..sources import collection_title
 from . import changed, external, finding, results, training
 from .data import data
 from .metadata import metadata
-from .sources import collection_title
 from .text import escaped, figure, label, section
 
 SHIPPED = "kneeoa-cnn"

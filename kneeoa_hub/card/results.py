@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ..bundle import BundleConfig
 from ..evidence import Estimate, Evidence, SetEvidence, SubgroupEvidence
 from ..grades import GRADES, NUM_GRADES
-from .sources import collection
+from ..sources import collection
 from .text import figure, label, listed, one_in, section, table, times
 
 MEASURES = (

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ..evidence import Estimate
-from .sources import title
+from ..sources import title
 
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 NO_ESTIMATE = "-"

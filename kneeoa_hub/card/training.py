@@ -6,7 +6,7 @@ from typing import Any
 
 from ..bundle import BundleConfig, InputConfig
 from ..evidence import Estimate, Evidence, ExportEvidence, MemberEvidence, SearchEvidence
-from .sources import title
+from ..sources import title
 from .text import escaped, listed, section, table
 
 BACKBONES = {f"lite{number}": f"EfficientNet-Lite {number}" for number in range(3)}

@@ -123,7 +123,7 @@ class FilmView:
         refusal: Why the film should not be graded, or "". A film that was graded by force has a refusal and knees.
         knees: The knees from left to right in the picture.
         warnings: Sentences about what may make the grades less reliable.
-        model: The model and its revision as a sentence, or "" after a failure.
+        model: The model, its revision and the readers whom it follows, or "" after a failure.
     """
 
     title: str
@@ -143,7 +143,7 @@ class FilmView:
             refusal=answer.refused.message if answer.refused else "",
             knees=tuple(_knees(answer)),
             warnings=answer.warnings,
-            model=f"Model {answer.model}, revision {answer.revision}.",
+            model=answer.model_line,
         )
 
     @property

@@ -28,7 +28,7 @@ KNEE_SIDE = 256
 """The longest side of a knee's heatmap has 256 pixels."""
 WHOLE = ("knee", "grade", "likeliest", "left", "top", "right", "bottom")
 """These columns hold whole numbers, which are missing for a film without knees."""
-TEXT = ("film", "side", "label", "refused", "error", "model", "revision", "warnings")
+TEXT = ("film", "side", "label", "refused", "error", "model", "revision", "warnings", "protocol")
 REAL = ("severity", "oa_probability", "p0", "p1", "p2", "p3", "p4", "level", "quality")
 OWN_STYLE = """
 color: var(--ink); background: #fff; padding: .8rem; max-width: 62rem;

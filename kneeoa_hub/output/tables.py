@@ -15,7 +15,8 @@ from ..report import DISCLAIMER, Answer
 CSV_COLUMNS: tuple[str, ...] = (
     *("film", "knee", "side", "grade", "label", "severity", "oa_probability"),
     *("p0", "p1", "p2", "p3", "p4", "grade_set", "level", "refused", "error", "model", "revision"),
-    *("warnings", "likeliest", "left", "top", "right", "bottom", "quality"),  # new ones go to the end: programs read it
+    *("warnings", "likeliest", "left", "top", "right", "bottom", "quality"),
+    "protocol",  # new ones go to the end: programs read it
 )
 BETWEEN_WARNINGS = " | "
 """This stands between two warnings in one cell."""
@@ -79,6 +80,7 @@ def rows(film: str, answer: Answer) -> Iterator[dict[str, Any]]:
     common: dict[str, Any] = {"film": film, "model": answer.model, "revision": answer.revision}
     common |= {"refused": answer.refused.reason} if answer.refused else {}
     common |= {"quality": round(answer.quality)} if answer.quality is not None else {}
+    common |= {"protocol": answer.protocol} if answer.protocol else {}
     if not answer.knees:
         yield common | _warnings(answer.warnings)
     for number, (name, knee) in enumerate(zip(answer.names, answer.knees, strict=True)):
@@ -131,7 +133,7 @@ def write_table(answers: Iterable[tuple[str, Answer]], out: TextIO, longest: int
             failed += 1
             print(f"{name:<{width}} ERROR  {escape_for_terminal(answer.message)}", file=out, flush=True)
             continue
-        model = f"Model {answer.model}, revision {answer.revision}. "
+        model = f"{answer.model_line} "
         if answer.refused:
             print(f"{name:<{width}} {answer.refusal}", file=out)
         for knee in answer.knees:

@@ -14,6 +14,7 @@ from kneeoa_hub.imaging.formats import READABLE_FORMATS
 from kneeoa_hub.imaging.phantom import Phantom, sample_films
 from kneeoa_hub.output.knee_html import Html, fill, join
 from kneeoa_hub.report import DISCLAIMER
+from kneeoa_hub.sources import readers_followed
 
 from . import render, samples
 from .about import model_card, scale, search_record
@@ -39,7 +40,7 @@ Shown = tuple[Html, Any]
 _BANNER = Template("""<header class="top"><strong>KneeOA</strong>
 <span>Kellgren-Lawrence grade of a frontal knee film</span></header><p class="notice">$disclaimer</p>
 """)
-_FOOTER = Template("""<footer><p>Model <b>$model</b>, revision <code>$revision</code></p>
+_FOOTER = Template("""<footer><p>Model <b>$model</b>, revision <code>$revision</code>. $readers</p>
 <p>The server deletes uploads after $minutes minutes. It keeps, logs and shares nothing. Do not send films that show a
 patient's name.</p></footer>
 """)
@@ -262,4 +263,10 @@ def _banner() -> Html:
 
 
 def _footer(grader: KneeGrader) -> Html:
-    return fill(_FOOTER, model=grader.model, revision=grader.revision, minutes=DELETE_AFTER_S // 60)
+    return fill(
+        _FOOTER,
+        model=grader.model,
+        revision=grader.revision,
+        readers=readers_followed(grader.bundle.config.protocol),
+        minutes=DELETE_AFTER_S // 60,
+    )

@@ -77,6 +77,7 @@ def test_the_result_page_shows_what_the_library_says(
         assert (f"{knee.side.capitalize()} knee" if knee.side else "Knee, side not known") in page
     assert all(warning in page for warning in report.warnings)
     assert report.findings().splitlines()[1] in page
+    assert page.count("Its grades follow the readers of OAI.") == 2  # in the findings and at the foot
     assert report.model in page
     assert report.revision in page
 

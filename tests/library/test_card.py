@@ -11,11 +11,11 @@ from markdown_it import MarkdownIt
 
 from kneeoa_hub.card.reading import body
 from kneeoa_hub.card.render import SHIPPED, render
-from kneeoa_hub.card.sources import title
 from kneeoa_hub.card.text import figure
 from kneeoa_hub.evidence import BaseModel, Estimate, Evidence
 from kneeoa_hub.hub.presets import DEFAULT
 from kneeoa_hub.report import DISCLAIMER
+from kneeoa_hub.sources import title
 from kneeoa_hub.typed_json import from_json
 
 ROOT = Path(__file__).parents[2]

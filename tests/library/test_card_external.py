@@ -9,9 +9,9 @@ import pytest
 from kneeoa_hub.card.external import other_sources, peers
 from kneeoa_hub.card.render import render
 from kneeoa_hub.card.results import missed
-from kneeoa_hub.card.sources import sources
 from kneeoa_hub.card.text import figure
 from kneeoa_hub.evidence import CrossDomainRow, Evidence, StripEvidence
+from kneeoa_hub.sources import sources
 from kneeoa_hub.typed_json import from_json
 
 from ..support.schemas import schema

@@ -70,6 +70,7 @@ def test_csv_has_the_rest_of_the_report_in_its_last_columns(films, grader, capsy
         list(knee.box) for knee in knees
     ]
     assert [int(row["likeliest"]) for row in rows] == [knee.likeliest for knee in knees]
+    assert {row["protocol"] for row in rows} == {reports[0].protocol}
     both, alone = (" | ".join(report.warnings) for report in reports)
     assert [row["warnings"] for row in rows] == [both, both, alone]
     assert "the header does not name the side" in both

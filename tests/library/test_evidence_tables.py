@@ -25,9 +25,9 @@ from benchmarks import (
     training_step,
 )
 from benchmarks.measuring import BUNDLE, Machine
-from kneeoa_hub.card.sources import title
 from kneeoa_hub.card.text import figure
 from kneeoa_hub.evidence import ChangeEvidence, Estimate
+from kneeoa_hub.sources import title
 from kneeoa_hub.typed_json import from_json
 
 T = TypeVar("T")

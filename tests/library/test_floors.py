@@ -24,6 +24,7 @@ LIBRARY = [
         "keras_files",
         "manifest",
         "settings",
+        "sources",
         "third_party",
         "typed_json",
         "watchdog",
@@ -44,6 +45,7 @@ TUNING = [{"run"}, {"data"}, {"networks"}, {"training"}, {"synthetic"}, {"evalua
 WITHIN = {
     "arguments": {"errors"},
     "settings": {"errors"},
+    "sources": {"typed_json"},
     "typed_json": {"errors"},
     "json_schema": {"typed_json"},
     "manifest": {"errors", "links", "typed_json"},

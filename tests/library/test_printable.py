@@ -25,7 +25,7 @@ from ..support.dicom_films import study
 
 def pdf_text(content: bytes) -> str:
     """The strings that a PDF of the package shows, in their order."""
-    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL)
+    streams = re.findall(rb"stream\n(.*?)\nendstream", content, re.DOTALL)
     plain = [zlib.decompress(stream) for stream in streams if stream[:1] == b"x"]
     shown = b"".join(stream for stream in plain if b") Tj" in stream)  # a font has no such operator
     return " ".join(text.decode("latin-1") for text in re.findall(rb"\((.*?)\) Tj", shown))
@@ -52,7 +52,7 @@ def test_an_html_report_says_everything_and_needs_no_network(answers):
         assert GRADES[knee.grade].criterion in page
     assert page.count("data:image/png;base64,") == 3
     assert DISCLAIMER in page
-    assert f"Model {both.model}, revision {both.revision}." in page
+    assert page.count(f"Model {both.model}, revision {both.revision}. Its grades follow the readers of OAI.") == 1
     assert f"<strong>Not graded.</strong> {answers[1][1].refused.message}" in page
     assert "<strong>3. &lt;b&gt;.png</strong>: &lt;b&gt;.png is not an image" in page
     assert page.index('<a href="#film-1">') < page.index('<h2 id="film-1">') < page.index('<h2 id="film-2">')
@@ -78,6 +78,7 @@ def test_a_pdf_report_has_a_summary_a_page_for_every_film_and_one_list_of_what_w
         assert f"{knee.side.capitalize()} knee: grade {knee.grade}, {knee.label}; KL 2 or more" in first
     assert first.index("Films that could not be graded") < first.index("<b>.png is not an image")
     assert "Report of 2026-01-31" in text
+    assert text.count("Its grades follow the readers of OAI.") == 2
     assert re.findall(r"Page (\d) of", text) == ["1", "2", "3"]
 
 

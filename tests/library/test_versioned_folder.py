@@ -178,6 +178,7 @@ def test_a_manifest_with_a_name_that_is_not_plain_is_refused(bundle, name):
         ("refusal", "components", [[1.0], [1.0, 2.0]]),
         ("refusal", "components", []),
         *((None, "name", value) for value in ("a\x1b[2Jb", "", 5, "x" * 5000)),
+        *((None, "protocol", value) for value in ("a\x1b[2Jb", "x" * 5000)),
         *((None, "schema_version", value) for value in (1.0, "1")),
         (None, "schema_version", True),
         (None, "members", 5),

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from kneeoa_hub.card.sources import collection_title, title
 from kneeoa_hub.evidence import Estimate, RobustnessEvidence
+from kneeoa_hub.sources import collection_title, title
 
 from ..run.estimates import grouped_proportion
 from .metrics import Predictions

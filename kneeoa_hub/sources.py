@@ -1,11 +1,11 @@
-"""Reads from `sources.toml` what the card says about known collections, and about models of other groups."""
+"""Reads from `sources.toml` what card and reports say about known collections, and about models of other groups."""
 
 import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from ..typed_json import from_json
+from .typed_json import from_json
 
 SPLITS = {"val": "validation"}
 """The card names splits in these words. Other splits keep their name."""
@@ -73,3 +73,8 @@ def collection_title(name: str) -> str:
     """Return the name of a dataset in words: ``oai`` is "OAI"."""
     known = collection(name)
     return known.title if known else name
+
+
+def readers_followed(protocol: str | None) -> str:
+    """Return a sentence that names the readers whom a model follows, or "" for one without a reading protocol."""
+    return f"Its grades follow the readers of {collection_title(protocol)}." if protocol else ""
