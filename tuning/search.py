@@ -121,7 +121,7 @@ def work(out: Path, run: RunSettings) -> None:
     if (out / RESULT).exists():
         return
     settings = settings_of(out)
-    trainer = _trainer(Path(steps.read_json(out / steps.RECORD)["input"]), out, settings)
+    trainer = _trainer(Path(steps.read_record(out)["input"]), out, settings)
     gc.freeze()  # between two trials, the search for garbage need not pass through all that was imported
     sign = Sign(out, name)
     keep_renewing(sign, out)

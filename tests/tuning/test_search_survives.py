@@ -240,6 +240,17 @@ def test_a_damaged_state_is_named_and_a_damaged_trial_is_written_anew(audited, b
     assert len(found(begun)) == 5
 
 
+@pytest.mark.parametrize("text", ['{"step": "search"}', "[]"])
+def test_a_damaged_record_is_named_to_whoever_reads_it(audited, tmp_path, text):
+    from tuning.search import search
+    from tuning.searching.report import write_report
+
+    (tmp_path / "step.json").write_text(text, "utf-8")
+    for reads in (lambda: search(audited, tmp_path, settings_for("random")), lambda: write_report(tmp_path, tmp_path)):
+        with pytest.raises(DataError, match=r"step\.json is not what a step of this loop writes"):
+            reads()
+
+
 def test_a_search_that_an_earlier_release_began_goes_on_with_the_options_that_it_had(audited, begun, monkeypatch):
     from tuning.run.steps import hash_of
     from tuning.search import search

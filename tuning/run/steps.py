@@ -85,7 +85,7 @@ def find_input(folder: str | Path, step: str) -> Path:
     seen: set[Path] = set()
     while (place / RECORD).is_file() and place.absolute() not in seen:
         seen.add(place.absolute())
-        record = _record(place)
+        record = read_record(place)
         if record.get("step") == step:
             if not (place / RESULTS[step]).is_file():
                 raise DataError(
@@ -105,12 +105,21 @@ def find_input(folder: str | Path, step: str) -> Path:
 
 def input_content(folder: Path) -> dict[str, str]:
     """Return the fingerprints, by part, of a step's output folder as the input of the next step."""
-    return content_of(folder, _record(folder)) if (folder / RECORD).is_file() else {}
+    return content_of(folder, read_record(folder)) if (folder / RECORD).is_file() else {}
 
 
 def settings_of(folder: Path) -> dict[str, Any]:
     """Return the settings of the step that made a folder."""
-    return _record(folder)["settings"]
+    return read_record(folder)["settings"]
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return the record of a step. Raises DataError for one that no step wrote."""
+    record = read_json(folder / RECORD)
+    kinds = {"step": str, "input": str, "settings": dict, "hash": str}
+    if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in kinds.items()):
+        raise DataError(f"{folder / RECORD} is not what a step of this loop writes; run the step that made it again.")
+    return record
 
 
 def parse_seed(text: str) -> int:
@@ -171,15 +180,6 @@ def hash_of(document: Any) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def _record(folder: Path) -> dict[str, Any]:
-    """Return the record of a step. Raises DataError for one that no step wrote."""
-    record = read_json(folder / RECORD)
-    kinds = {"step": str, "input": str, "settings": dict, "hash": str}
-    if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in kinds.items()):
-        raise DataError(f"{folder / RECORD} is not what a step of this loop writes; run the step that made it again.")
-    return record
-
-
 def _checked(out: Path, record: dict[str, Any]) -> dict[str, Any]:
     """Return the record to write into a folder: the one that is there, where the same step was begun before.
 
@@ -191,7 +191,7 @@ def _checked(out: Path, record: dict[str, Any]) -> dict[str, Any]:
         return record
     if not (out / RECORD).exists():
         raise DataError(f"{out} is not empty and no step of this loop made it; give another --out.")
-    before = _record(out)
+    before = read_record(out)
     if before.get("hash") != record["hash"]:
         raise DataError(
             f"{out} holds {before.get('step')!r} made with other input or settings ({_difference(before, record)});"

@@ -62,7 +62,7 @@ def as_begun(search: Path, options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: An earlier release began it with another value of an option that it did not record.
     """
-    if not (search / steps.RECORD).is_file() or steps.read_json(search / steps.RECORD).get("step") != "search":
+    if not (search / steps.RECORD).is_file() or steps.read_record(search)["step"] != "search":
         return options
     before = steps.settings_of(search)
     default = json.loads(json.dumps(asdict(SearchSettings()))) | EARLIER
@@ -78,10 +78,10 @@ def as_begun(search: Path, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings_of(search: Path) -> SearchSettings:
-    """Return the options of the search in a folder. Raises DataError when it holds another step."""
-    record = steps.read_json(search / steps.RECORD)
-    if record.get("step") != "search":
-        raise DataError(f"{search} holds the step {record.get('step')!r}; give the --out of `python -m tuning search`.")
+    """Return the options of the search in a folder. Raises DataError when it holds another step, or is damaged."""
+    record = steps.read_record(search)
+    if record["step"] != "search":
+        raise DataError(f"{search} holds the step {record['step']!r}; give the --out of `python -m tuning search`.")
     kept = EARLIER | record["settings"]
     names = {field.name for field in fields(SearchSettings)}
     return SearchSettings(**{name: value for name, value in kept.items() if name in names})

@@ -141,7 +141,7 @@ def _members_of_source(source: str, audit: Path) -> list[JoiningMember]:
 
 
 def _is_search(folder: Path) -> bool:
-    return (folder / steps.RECORD).is_file() and steps.read_json(folder / steps.RECORD).get("step") == "search"
+    return (folder / steps.RECORD).is_file() and steps.read_record(folder)["step"] == "search"
 
 
 def _of_accelerator(path: Path, audit: Path) -> JoiningMember:
