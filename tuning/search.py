@@ -25,6 +25,7 @@ from .run.console import Progress
 from .run.folder import no_room, only_run
 from .searching.choice import choose
 from .searching.cost import complete_costs
+from .searching.failures import FAILED, reason_of
 from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, say_lost
 from .searching.oracle import STATE, Durable, Limits, oracle_of
 from .searching.records import SPACE, as_begun, read_trials, settings_of
@@ -32,7 +33,7 @@ from .searching.renewal import most_trials, renewing
 from .searching.report import write_report
 from .searching.settings import RunSettings, SearchSettings, planned_epochs
 from .searching.space import named_points, space_of
-from .searching.tuner import FAILED, SearchTuner, Trainer, progress_of
+from .searching.tuner import SearchTuner, Trainer, progress_of
 from .searching.workers import address_of, check_run, conduct, role_of_environment, worker_name
 from .training import pack
 from .training.plan import PRECISIONS
@@ -227,9 +228,8 @@ def _check_ended(oracle: Durable, out: Path, run: RunSettings) -> None:
     if oracle.fault:
         raise OutputError(f"{oracle.fault}; make room, and give the same command again to go on.")
     if oracle.too_many_failed or len(failed) == len(ended):
-        why = out / FAILED / f"trial_{failed[-1]}.txt" if failed else None
-        said = why.read_text("utf-8").strip().splitlines()[-1] if why and why.is_file() else "no trial was drawn"
+        said = reason_of(out, failed[-1]) if failed else "no trial was drawn"
         raise DataError(
             f"{len(failed)} of {len(ended)} trials failed, more than --most-failed {run.most_failed:g} allows; the last"
-            f" one with {said!r}. Read the tracebacks in {out / FAILED}. With a higher --most-failed it goes on."
+            f" one with {said!r}. Read why in {out / FAILED}. With a higher --most-failed it goes on."
         )

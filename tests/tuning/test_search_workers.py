@@ -73,14 +73,19 @@ def test_a_trial_that_goes_on_is_of_its_own_bracket_though_the_next_one_has_begu
     assert sorted((trial.epochs, trial.bracket) for trial in trials) == [(1, 1)] * 3 + [(3, 0)] * 2 + [(3, 1)]
 
 
-def test_a_worker_that_dies_twice_in_one_trial_fails_it_and_a_late_answer_counts_once(tmp_path):
+def test_a_worker_that_dies_twice_in_one_trial_fails_it_with_its_reason_and_a_late_answer_counts_once(tmp_path):
+    from tuning.searching.failures import reason_of
+
     oracle = oracle_in(tmp_path)
     first = oracle.create_trial("one").trial_id
     assert oracle.release("one", "one was ended by signal 9")
     assert oracle.create_trial("two").trial_id == first
     assert not oracle.release("one", "")
     assert oracle.create_trial("two").trial_id != first  # two was started anew, and the trial has had two deaths
-    assert [trial.message for trial in oracle.ended()] == ["two was started anew 2 times in this trial"]
+    why = reason_of(tmp_path, first)
+    assert [trial.message for trial in oracle.ended()] == [why]
+    assert why.startswith("its process died 2 times in this trial, which may need more memory")
+    assert why.endswith("two was started anew")
     second = next(iter(oracle.ongoing_trials.values()))
     oracle.release("two", "")
     again = oracle.create_trial("three")
@@ -159,8 +164,9 @@ def test_a_trial_that_ends_its_process_or_raises_has_failed_and_the_others_go_on
         tuning.search.search(audited, out, settings, RunSettings(workers=1, most_failed=0.58, hours=0.1))
     ended = [status for _, status, _ in found(out).values()]
     assert ended == ["COMPLETED"] * 4 + ["FAILED"] * 6  # Keras Tuner alone gives up after three
-    killed = (out / "tuner" / "trial_04" / "trial.json").read_text("utf-8")
-    assert "worker-0 was ended by signal 9 in this trial, which may need more memory" in killed
+    killed = (out / "failed" / "trial_04.txt").read_text("utf-8")
+    assert "died 2 times in this trial, which may need more memory" in killed
+    assert killed.endswith("worker-0 was ended by signal 9")
     assert "ValueError: a layer does not fit" in (out / "failed" / "trial_09.txt").read_text("utf-8")
     starts = (tmp_path / "starts.txt").read_text("utf-8").split()
     assert len(starts) == 4  # at the beginning, after both kills, and after five trials

@@ -26,6 +26,7 @@ from kneeoa_hub.typed_json import from_json
 from ..run.folder import check_disk_space
 from ..run.steps import SEEDS
 from ..training.search_result import FOLDER
+from .failures import failure_file, failure_text
 from .settings import FACTOR, SearchSettings, shortest_rung
 from .space import Space, hyperparameters
 from .state import BayesianState, HyperbandState, State
@@ -93,7 +94,7 @@ class Durable(kt.Oracle):
     def create_trial(self, tuner_id: str) -> trials.Trial:
         """Return a trial to train, or one that is STOPPED when there is none left or none makes sense."""
         # Who asks while it trains has been started anew. Keras Tuner would give it the same trial for ever.
-        self.release(tuner_id, f"{tuner_id} was started anew {DEATHS} times in this trial")
+        self.release(tuner_id, f"{tuner_id} was started anew")
         if self.too_many_failed or self.fault:
             trial = trials.Trial(self.get_space(), status=trials.TrialStatus.STOPPED)
         else:
@@ -130,7 +131,7 @@ class Durable(kt.Oracle):
     def release(self, tuner_id: str, reason: str) -> bool:
         """Give the trial of a dead worker to the next one that asks, or let it fail after DEATHS of them.
 
-        Returns whether it had a trial.
+        Returns whether it had a trial. A trial that fails leaves its file in failed/, as one that raises does.
         """
         self.tuner_ids.discard(tuner_id)
         if (trial := self.ongoing_trials.get(tuner_id)) is None:
@@ -140,7 +141,13 @@ class Durable(kt.Oracle):
             self._again(self.ongoing_trials.pop(tuner_id))
             self.save()
         else:
-            trial.status, trial.message = trials.TrialStatus.FAILED, reason
+            trial.status = trials.TrialStatus.FAILED
+            trial.message = (
+                f"its process died {DEATHS} times in this trial, which may need more memory than there is; the last"
+                f" time, {reason}"
+            )
+            path = failure_file(Path(self._project_dir).parent, trial.trial_id)
+            self._write(path, failure_text(trial.hyperparameters.values, trial.message))
             self.end_trial(trial)
         return True
 
@@ -176,7 +183,7 @@ class Durable(kt.Oracle):
 
     def save(self) -> None:
         """Replace the file of the state. What goes wrong is kept in `fault`: an error here would lock the oracle."""
-        self._write(Path(self._project_dir) / STATE, self.get_state())
+        self._write(Path(self._project_dir) / STATE, json.dumps(self.get_state()))
 
     def reload(self) -> None:
         """Read the file of the state, and put the trials that were interrupted before the others.
@@ -201,13 +208,13 @@ class Durable(kt.Oracle):
 
     def _save_trial(self, trial: trials.Trial) -> None:
         folder = Path(self._project_dir) / f"trial_{trial.trial_id}"
-        self._write(folder / "trial.json", trial.get_state())
+        self._write(folder / "trial.json", json.dumps(trial.get_state()))
 
-    def _write(self, path: Path, state: dict[str, Any]) -> None:
+    def _write(self, path: Path, text: str) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as part, part.open("w", encoding="utf-8") as file:
-                json.dump(state, file)
+                file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:

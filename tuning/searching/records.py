@@ -109,9 +109,9 @@ def _rank(trial: Trial, objective: str) -> tuple[bool, float]:
     return folds is None, sign * (getattr(trial, f"val_{objective}") if folds is None else folds)
 
 
-def count_failed(tuner: Path) -> int:
-    """Return how many trials have failed. Raises DataError when a trial.json is damaged."""
-    return sum(kept.status == "FAILED" for _, kept in _files(tuner))
+def failed_trials(tuner: Path) -> list[str]:
+    """Return the trials that have failed. Raises DataError when a trial.json is damaged."""
+    return [kept.trial_id for _, kept in _files(tuner) if kept.status == "FAILED"]
 
 
 def _files(tuner: Path) -> list[tuple[Path, TrialFile]]:

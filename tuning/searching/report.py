@@ -13,10 +13,11 @@ from ..training.computation import RECORD, read_choice
 from ..training.search_result import FOLDER, RESULT, TRIALS, Trial, write_trials
 from . import figures
 from .choice import LEAST_GAIN, MOST_MEMBERS, MOST_PARAMETERS, choose
+from .failures import FAILED, reason_of
 from .importance import LEAST_TRIALS, Importance, importance, value_of, varied_choices
 from .live import LOST_S, doing_now, silence_of
 from .page import Section, write_page
-from .records import count_failed, read_trials, settings_of
+from .records import failed_trials, read_trials, settings_of
 from .settings import OBJECTIVES, SearchSettings, planned_trials, rungs
 from .space import named_points, space_of
 
@@ -44,6 +45,7 @@ def write_report(search: Path, out: Path, finished: bool = False) -> Path:
         if trials:
             write_trials(out, trials)
             sections += _results(settings, trials, search, out)
+        sections += _failed(search)
         write_page(out, "Search", sections)
     return out / "report.html"
 
@@ -65,7 +67,7 @@ def pareto_front(trials: Sequence[Trial], objective: str) -> list[Trial]:
 
 def _state(search: Path, settings: SearchSettings, trials: Sequence[Trial], finished: bool) -> Section:
     """How far the search is, what it optimises, and what it trains now."""
-    failed, planned, doing = count_failed(search / FOLDER), planned_trials(settings), doing_now(search)
+    failed, planned, doing = len(failed_trials(search / FOLDER)), planned_trials(settings), doing_now(search)
     text = [
         f"{len(trials)} trials by {settings.tuner} have finished and {failed} have failed, of {planned} planned."
         f" Objective: {WORDS[settings.objective]} on validation films. A trial has at most {settings.films} training"
@@ -88,6 +90,14 @@ def _state(search: Path, settings: SearchSettings, trials: Sequence[Trial], fini
         text.append(f"It runs. About {left / 60:.0f} minutes are left at the pace of its trials so far.")
     rows = [(one.process, one.trial or "-", f"{one.done} of {one.epochs}") for one in doing if not finished]
     return Section("", text, [("process", "trial", "epochs"), *rows] if rows else ())
+
+
+def _failed(search: Path) -> list[Section]:
+    rows = [(trial, reason_of(search, trial)) for trial in failed_trials(search / FOLDER)]
+    if not rows:
+        return []
+    text = f"The folder `{FAILED}` has a file for each of them, with its choices."
+    return [Section("Trials that failed", (text,), [("trial", "why"), *rows])]
 
 
 def _results(settings: SearchSettings, trials: list[Trial], search: Path, out: Path) -> list[Section]:

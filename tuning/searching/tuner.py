@@ -17,12 +17,13 @@ from kneeoa_hub.errors import KneeOAError
 
 from ..run.folder import is_full_disk, no_room
 from ..training.search_result import FOLDER, trial_folder
+from .failures import failure_file, failure_text
 from .live import Doing
 from .oracle import STATE, Durable
 from .settings import OBJECTIVES, SearchSettings, epochs_of, planned_epochs, planned_trials, rungs, trained_epochs
 
-FAILED, TENSORBOARD = "failed", "tensorboard"
-"""Folders of a search: the tracebacks of trials, and their course for TensorBoard."""
+TENSORBOARD = "tensorboard"
+"""This folder of a search has the course of its trials for TensorBoard."""
 IDLE_S = 0.2
 """Seconds between two questions for a trial while the oracle waits for others to end."""
 SHOWN = 3
@@ -93,7 +94,7 @@ class SearchTuner(base_tuner.BaseTuner):
 
     def on_trial_begin(self, trial: trials.Trial) -> None:
         """Show the trial, and forget why it failed before."""
-        self._traceback(trial).unlink(missing_ok=True)
+        failure_file(self.out, trial.trial_id).unlink(missing_ok=True)
         self.watch(trial.trial_id, 0, trained_epochs(epochs_of(trial, self.settings), self.settings))
 
     def run_trial(self, trial: trials.Trial, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -116,14 +117,11 @@ class SearchTuner(base_tuner.BaseTuner):
     def on_trial_end(self, trial: trials.Trial) -> None:
         """Keep the traceback of a trial that failed. A worker must do so: Keras Tuner does not send it to the chief."""
         if trial.message:
-            path = self._traceback(trial)
+            path = failure_file(self.out, trial.trial_id)
             path.parent.mkdir(exist_ok=True)
-            path.write_text(f"{trial.hyperparameters.values}\n\n{trial.message}", "utf-8")
+            path.write_text(failure_text(trial.hyperparameters.values, trial.message), "utf-8")
         super().on_trial_end(trial)
         self._trained += 1
-
-    def _traceback(self, trial: trials.Trial) -> Path:
-        return self.out / FAILED / f"trial_{trial.trial_id}.txt"
 
     def _recorders(self, trial: trials.Trial) -> Sequence[Any]:
         """What writes the course of a trial for TensorBoard, with its choices as HParams."""

@@ -187,7 +187,7 @@ def _replaced(
         check_faults(out)
         raise DataError(f"{_last_line(log)} (said by {worker.name}; {log} has more)")
     died = f"{worker.name} was ended by signal {-code}" if code < 0 else f"{worker.name} ended with code {code}"
-    had_trial = oracle.release(worker.name, f"{died} in this trial, which may need more memory than there is")
+    had_trial = oracle.release(worker.name, died)
     idle_deaths = 0 if had_trial else worker.idle_deaths + 1
     if idle_deaths >= STARTS:
         raise DataError(f"{died}, {STARTS} times before it trained anything; read why in {log}.")
