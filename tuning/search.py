@@ -31,7 +31,7 @@ from .searching.oracle import STATE, Durable, Limits, oracle_of
 from .searching.records import SPACE, as_begun, read_trials, settings_of
 from .searching.renewal import most_trials, renewing
 from .searching.report import write_report
-from .searching.settings import RunSettings, SearchSettings, planned_epochs
+from .searching.settings import RunSettings, SearchSettings, planned_epochs, planned_trials
 from .searching.space import named_points, space_of
 from .searching.tuner import SearchTuner, Trainer, progress_of
 from .searching.workers import address_of, check_run, conduct, role_of_environment, worker_name
@@ -89,7 +89,7 @@ def search(
             conduct(oracle, audit, out, settings, run)
         else:
             _train_here(oracle, source if packed else audit, out, settings, run, began)
-        _check_ended(oracle, out, run)
+        _check_ended(oracle, out, settings, run)
         if packed and not run.finish:
             return out
         trials = read_trials(out / FOLDER, settings)
@@ -222,14 +222,27 @@ def _check_begun(out: Path) -> None:
         )
 
 
-def _check_ended(oracle: Durable, out: Path, run: RunSettings) -> None:
-    """Raise DataError or OutputError when the search can't end with a result."""
+def _check_ended(oracle: Durable, out: Path, settings: SearchSettings, run: RunSettings) -> None:
+    """Raise DataError or OutputError when the search can't end with a result.
+
+    Args:
+        oracle: What drew the trials.
+        out: Output folder of the search.
+        settings: The options of the search.
+        run: How it is run.
+    """
     failed, ended = oracle.failed, oracle.ended()
     if oracle.fault:
         raise OutputError(f"{oracle.fault}; make room, and give the same command again to go on.")
-    if oracle.too_many_failed or len(failed) == len(ended):
-        said = reason_of(out, failed[-1]) if failed else "no trial was drawn"
-        raise DataError(
-            f"{len(failed)} of {len(ended)} trials failed, more than --most-failed {run.most_failed:g} allows; the last"
-            f" one with {said!r}. Read why in {out / FAILED}. With a higher --most-failed it goes on."
-        )
+    if not ended:
+        raise DataError(f"No trial of {out} has ended, so it has no result yet; give the command without --finish.")
+    if not oracle.too_many_failed and len(failed) < len(ended):
+        return
+    said = f"the last one with {reason_of(out, failed[-1])!r}. Read why in {out / FAILED}."
+    may_go_on = oracle.too_many_failed and len(ended) < planned_trials(settings) and not run.finish
+    if len(failed) == len(ended) and not may_go_on:
+        raise DataError(f"All {len(ended)} trials failed, {said} Mend the cause, and search anew with another --out.")
+    raise DataError(
+        f"{len(failed)} of {len(ended)} trials failed, more than --most-failed {run.most_failed:g} allows; {said} With"
+        " a higher --most-failed it goes on."
+    )

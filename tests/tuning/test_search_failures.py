@@ -42,6 +42,19 @@ def test_too_many_failed_trials_stop_the_search_until_more_may_fail(audited, tmp
     assert [status for _, status, _ in found(tmp_path).values()] == ["FAILED"] * 5 + ["COMPLETED"] * 3
 
 
+def test_a_search_without_a_result_says_whether_no_trial_has_ended_or_all_have_failed(audited, begun, monkeypatch):
+    import tuning.search
+    from tuning.searching.settings import RunSettings
+
+    settings, finish = settings_for("random"), RunSettings(finish=True, most_failed=1.0)
+    with pytest.raises(DataError, match=r"No trial of .* has ended, so it has no result yet.*without --finish"):
+        tuning.search.search(audited, begun, settings, finish)
+    monkeypatch.setattr(Formula, "train", failing(ValueError("a layer does not fit")))
+    for run in (RunSettings(), finish):
+        with pytest.raises(DataError, match=r"All 5 trials failed, the last one with 'ValueError.*another --out"):
+            tuning.search.search(audited, begun, settings, run)
+
+
 def test_a_fault_of_the_data_ends_the_search_and_no_trial_counts_as_failed(audited, begun, monkeypatch):
     import tuning.search
 
