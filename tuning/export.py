@@ -145,10 +145,11 @@ def renew(bundle: Path, out: Path, *, cross_domain: Path | None = None, robustne
     before = read_bundle(bundle)
     evidence = before.evidence
     if robustness:
-        evidence = replace(evidence, robustness=_robustness(robustness))
-        if evidence.robustness.grader.name != before.config.name:
+        measured = _robustness(robustness)
+        evidence = replace(evidence, robustness=measured)
+        if measured.grader.name != before.config.name:
             raise DataError(
-                f"{robustness} was measured with {evidence.robustness.grader.name}, and {bundle} is"
+                f"{robustness} was measured with {measured.grader.name}, and {bundle} is"
                 f" {before.config.name}; give the output of `python -m benchmarks.robustness --bundle {bundle}`."
             )
     if cross_domain:

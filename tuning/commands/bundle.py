@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from kneeoa_hub.errors import SettingsError
 
@@ -69,8 +70,8 @@ def _export(options: argparse.Namespace) -> str:
         from ..export import CONFIG, export, renew
 
     data, out = Path(options.data), Path(options.out)
-    folders = {name: Path(given) for name in FOLDERS if (given := getattr(options, name))}
-    texts = {name: given for name in TEXTS if (given := getattr(options, name))}
+    folders: dict[str, Any] = {name: Path(given) for name in FOLDERS if (given := getattr(options, name))}
+    texts: dict[str, Any] = {name: given for name in TEXTS if (given := getattr(options, name))}
     if not (data / CONFIG).is_file():
         return f"bundle: {export(data, out, **texts, **folders)}"
     if kept := sorted({*texts, *folders} - {"cross_domain", "robustness"}):
