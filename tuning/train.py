@@ -63,7 +63,8 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     steps.begin(out, "train", str(source), _as_json(settings))
     if finished:
         return out
-    targets = distillation.targets(audit, settings.teacher, settings.datasets) if settings.teacher else None
+    teachers = dict.fromkeys(member.teacher for member in planned if member.teacher)
+    targets = {teacher: distillation.targets(audit, teacher, settings.datasets) for teacher in teachers}
     protocols = _protocols(audit, settings, joining)
     for member in joining:
         member.write(out)
@@ -72,7 +73,9 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     if start:
         start.write(planned, protocols, out)
     with only_run(out):
-        records = [(member, _train(member, audit, targets, protocols, settings, out)) for member in planned]
+        records = [
+            (member, _train(member, audit, targets.get(member.teacher), protocols, settings, out)) for member in planned
+        ]
     trained = [record for member, record in records if member.joins]  # the others are stages on the way to a member
     films = training_films(audit, settings.datasets)
     record = TrainingEvidence(
@@ -136,7 +139,7 @@ def _train(
         epochs=len(history),
         val_qwk=kept_kappa(history, settings.patience),
         architecture=asdict(member.architecture),
-        teachers=(settings.teacher,) if settings.teacher else (),
+        teachers=(member.teacher,) if member.teacher else (),
     )
 
 

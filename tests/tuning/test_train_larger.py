@@ -76,6 +76,30 @@ def test_a_smaller_size_is_trained_alone_at_the_rate_of_the_network(searched):
     assert member.architecture == replace(NAMED["folded-lite0"], size=192)
 
 
+def test_a_trial_is_trained_with_the_teacher_that_it_was_drawn_with(tmp_path, small):
+    from tuning.run import steps
+    from tuning.training.plan import TrainSettings, plan
+
+    search = write_search(tmp_path / "search", tmp_path, [small, small], ("./taught", ""))
+    names = ("0000@128", "0001", "winner", "folded")
+    planned = plan(search, TrainSettings(architectures=names))
+    teachers = {member.name: member.teacher for member in planned}
+    assert teachers == {
+        "0000-0": "./taught",
+        "0000@128-0": "./taught",
+        "0001-0": "",
+        "winner-0": "./taught",
+        "folded-0": "",
+    }
+    with pytest.raises(SettingsError, match=r"--teacher \./other: each trial of .* leave --teacher out"):
+        plan(search, TrainSettings(architectures=("0001",), teacher="./other"))
+    record = steps.read_json(search / steps.RECORD)
+    record["settings"]["accelerated"] = True
+    steps.write_json(search / steps.RECORD, record)
+    with pytest.raises(SettingsError, match=r"learned from the answers of \./taught in a pack"):
+        plan(search, TrainSettings(architectures=("0000",)))
+
+
 @pytest.mark.slow
 def test_a_short_training_replaces_the_initial_statistics_of_normalisation(searched, audited, tmp_path, small):
     """The end is kept, so that means and variances have to be those of the films by then, not still the zeros and ones

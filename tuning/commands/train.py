@@ -29,7 +29,10 @@ def _train_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--occlusion", type=proportion, default=0.0, help=occlusion)
     step.add_argument("--precision", choices=PRECISION_CHOICES, default=PRECISION_CHOICES[0], help=PRECISION_HELP)
     step.add_argument("--datasets", default="", help="train only on these datasets, such as oai (default all)")
-    teacher = "a bundle that was trained on the same films: its probabilities are half of the target"
+    teacher = (
+        "a bundle that was trained on the same films: its probabilities are half of the target; trials of a search that"
+        " drew teachers have their own"
+    )
     step.add_argument("--teacher", default="", metavar="ADDRESS", help=teacher)
     join = (
         "add trained members: a member-NAME.weights.h5 of another training, a NAME.npz of an accelerator, a bundle, or"

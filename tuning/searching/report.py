@@ -23,6 +23,7 @@ from .space import named_points, space_of
 
 SHOWN_TRIALS = 15
 """Best trials that the report lists."""
+JOINED = " `python -m tuning train --data DIR --architecture none --join DIR --out runs/train` takes them as they are."
 WORDS = {"log_loss": "log loss", "qwk": "QWK"}
 
 
@@ -113,7 +114,7 @@ def _results(settings: SearchSettings, trials: list[Trial], search: Path, out: P
     timed = sorted((trial for trial in trials if trial.ended), key=lambda trial: trial.ended or 0)
     figures.plot_choices(trials, objective, out / "search.png")
     figures.plot_parallel(trials, objective, lower, out / "parallel.png")
-    sections = [_best(trials), *_ensemble(trials, search)]
+    sections = [_best(trials, settings.accelerated), *_ensemble(trials, search, settings.accelerated)]
     if timed:
         figures.plot_progress(timed, objective, lower, out / "progress.png")
         sections.append(Section("Best so far", (), (), "progress.png", "Best result against minutes of training"))
@@ -132,19 +133,25 @@ def _results(settings: SearchSettings, trials: list[Trial], search: Path, out: P
     return sections
 
 
-def _best(trials: Sequence[Trial]) -> Section:
+def _in_full(what: str, option: str, accelerated: bool) -> str:
+    """How trials are trained in full, each with the teacher that it was drawn with."""
+    if accelerated:
+        command = "python -m tuning.training.accelerated --pack PACK --search DIR --out runs/members"
+        return f"`{command}` trains the chosen ones for longer, where PACK is the pack."
+    return f"`python -m tuning train --data DIR{option} --out runs/train` trains the {what} in full."
+
+
+def _best(trials: Sequence[Trial], accelerated: bool) -> Section:
     rows = [_row(trial, varied_choices(trials)) for trial in trials[:SHOWN_TRIALS]]
-    taught = f" --teacher {trials[0].teacher}" if trials[0].teacher else ""
     text = (
-        f"Train the best one in full: `python -m tuning train --data DIR --out runs/train{taught}`, where DIR is the"
-        " folder of this search. Trials are short, and the standard errors tell which differences are chance."
-        f" Its `{TRIALS}` lists all trials with all of their choices.",
+        f"{_in_full('best one', '', accelerated)} DIR is the folder of this search. Trials are short, and the standard"
+        f" errors tell which differences are chance. Its `{TRIALS}` lists all trials with all of their choices.",
     )
     names = tuple(rows[0])  # of the trials, those on folds come first, and have the most columns
     return Section("The best trials", text, [names, *(tuple(row.get(name, "-") for name in names) for row in rows)])
 
 
-def _ensemble(trials: Sequence[Trial], search: Path) -> list[Section]:
+def _ensemble(trials: Sequence[Trial], search: Path, accelerated: bool) -> list[Section]:
     ensemble = choose(trials, search)
     if not ensemble.chosen:  # trials of earlier releases left no answers
         return [Section("The ensemble", ensemble.left_out)]
@@ -153,8 +160,8 @@ def _ensemble(trials: Sequence[Trial], search: Path) -> list[Section]:
         " films. The trial that lowers the log loss of the mean answer most is added, while that is by"
         f" {LEAST_GAIN:g} or more, for at most {MOST_MEMBERS} members with {MOST_PARAMETERS / 1e6:g} million parameters"
         " together.",
-        "`python -m tuning train --data DIR --architecture chosen --out runs/train` trains them in full."
-        " A search on an accelerator has kept them: `--architecture none --join DIR` takes them as they are.",
+        f"{_in_full('chosen ones', ' --architecture chosen', accelerated)} Each has the teacher that it was drawn with,"
+        " or none." + JOINED * accelerated,
         *ensemble.left_out,
     )
     rows = [(one.trial.trial, f"{one.log_loss:.3f}", f"{one.qwk:.3f}") for one in ensemble.chosen]

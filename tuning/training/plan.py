@@ -10,7 +10,15 @@ from kneeoa_hub.manifest import sha256_of
 from ..networks.architecture import Architecture
 from ..networks.search_space import NAMED, SEARCH_SPACE
 from ..run import steps
-from .search_result import CHOSEN, RESULT, architecture_of_trial, best_architecture, chosen_trials
+from .search_result import (
+    CHOSEN,
+    RESULT,
+    architecture_of_trial,
+    best_architecture,
+    chosen_trials,
+    read_result,
+    teacher_of_trial,
+)
 
 WINNER = "winner"
 """This stands for the best architecture of the search, in place of an architecture's name."""
@@ -47,7 +55,7 @@ class TrainSettings:
         datasets: Train and validate only on these; () means all.
         precision: Of the layers' arithmetic, one of PRECISIONS, or AUTO; weights and head stay float32.
         teacher: Address of a bundle whose probabilities are half of the target, see `training.distillation`; "" for
-            none.
+            none. The trials of a search that drew teachers have their own.
         joined: Members of other trainings that join before the new ones: weights files, such as
             runs/before/member-folded-0.weights.h5, or addresses of bundles.
         members: Names of the joined members, or of those of `start`, that are taken; () means all.
@@ -93,6 +101,7 @@ class PlannedMember:
         epochs: Number of epochs at most.
         start: Name of the member of this training from whose weights it goes on; "" begins anew.
         joins: Whether it is a member of the ensemble; otherwise another one goes on from it.
+        teacher: Address of its teacher; "" for none.
     """
 
     name: str
@@ -101,6 +110,7 @@ class PlannedMember:
     epochs: int
     start: str = ""
     joins: bool = True
+    teacher: str = ""
 
 
 def plan(source: Path, settings: TrainSettings) -> list[PlannedMember]:
@@ -111,18 +121,18 @@ def plan(source: Path, settings: TrainSettings) -> list[PlannedMember]:
         settings: The options of the training.
 
     Raises:
-        SettingsError: An architecture is not known, or a network can't be enlarged.
+        SettingsError: An architecture is not known, a network can't be enlarged, or a trial has another teacher.
         DataError: An architecture of a search is named and there is no search.
     """
     planned = []
     for name in _named(source, settings):
         architecture = _architecture(source, name)
         smaller, _, _ = name.partition(LARGER)
-        own = _architecture(source, smaller)
+        own, teacher = _architecture(source, smaller), _teacher(source, smaller, settings.teacher)
         for seed in settings.seeds:
-            member = PlannedMember(f"{name}-{seed}", seed, architecture, settings.epochs)
+            member = PlannedMember(f"{name}-{seed}", seed, architecture, settings.epochs, teacher=teacher)
             if architecture.size > own.size:
-                first = PlannedMember(f"{smaller}-{seed}", seed, own, settings.epochs, joins=False)
+                first = replace(member, name=f"{smaller}-{seed}", architecture=own, joins=False)
                 planned.append(first)
                 member = replace(member, epochs=max(1, round(LARGER_EPOCHS * settings.epochs)), start=first.name)
             planned.append(member)
@@ -192,6 +202,32 @@ def _architecture(source: Path, name: str) -> Architecture:
             f"--architecture {name}: choose {WINNER}, {CHOSEN}, a trial's number, or one of {', '.join(NAMED)}."
         )
     return _resized(architecture, name, size) if larger else architecture
+
+
+def _teacher(source: Path, name: str, given: str) -> str:
+    """Return the teacher of a network: that of its trial where the search space held teachers, otherwise the given one.
+
+    Raises SettingsError where one is given too, and where the teacher is known to a pack alone.
+    """
+    if name in NAMED:
+        return given
+    search = steps.find_input(source, "search")
+    settings = steps.settings_of(search)
+    if not settings.get("teachers"):
+        return given
+    if given:
+        raise SettingsError(
+            f"--teacher {given}: each trial of {search} is trained as it was drawn, with its own teacher or without"
+            " one; leave --teacher out."
+        )
+    teacher = read_result(search).teacher if name == WINNER else teacher_of_trial(search, name)
+    if teacher and settings.get("accelerated"):
+        raise SettingsError(
+            f"--architecture {name}: it learned from the answers of {teacher} in a pack, which this command does not"
+            f" read. Train it with `python -m tuning.training.accelerated --search {search}`, or take it as it is with"
+            f" --architecture {NONE} --join {search}."
+        )
+    return teacher
 
 
 def _resized(architecture: Architecture, name: str, size: str) -> Architecture:

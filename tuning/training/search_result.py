@@ -202,8 +202,12 @@ def best_architecture(search: Path) -> Architecture:
     return parse_architecture(read_result(search).architecture, search / RESULT)
 
 
-def architecture_of_trial(search: Path, trial: str) -> Architecture:
-    """Return the architecture of a finished trial. Raises SettingsError for a trial that trials.csv does not list."""
+def teacher_of_trial(search: Path, trial: str) -> str:
+    """Return the teacher that a finished trial was drawn with; "" for none. Raises as `architecture_of_trial` does."""
+    return _row_of_trial(search, trial).get("teacher", "")
+
+
+def _row_of_trial(search: Path, trial: str) -> dict[str, str]:
     try:
         with (search / TRIALS).open(newline="", encoding="utf-8") as file:
             listed = list(csv.DictReader(file))
@@ -214,9 +218,14 @@ def architecture_of_trial(search: Path, trial: str) -> Architecture:
     rows = {row["trial"]: row for row in listed}
     if trial not in rows:
         raise SettingsError(f"--architecture {trial}: {search / TRIALS} has {', '.join(rows)}.")
+    return rows[trial]
+
+
+def architecture_of_trial(search: Path, trial: str) -> Architecture:
+    """Return the architecture of a finished trial. Raises SettingsError for a trial that trials.csv does not list."""
     choices = {name: {str(value): value for value in SEARCH_SPACE[name]} for name in SEARCH_SPACE}
     # A choice that the search space has gained since has its default in older trials.
-    given = {name: value for name, value in rows[trial].items() if name in choices}
+    given = {name: value for name, value in _row_of_trial(search, trial).items() if name in choices}
     if unknown := [f"{name} {value!r}" for name, value in given.items() if value not in choices[name]]:
         raise DataError(f"{search / TRIALS}: trial {trial} has {unknown[0]}, which is no choice of this release.")
     return Architecture(**{name: choices[name][value] for name, value in given.items()})

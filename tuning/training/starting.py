@@ -45,6 +45,7 @@ class Start:
                 replace(member.architecture, crop="frame", learning_rate=settings.rate),
                 settings.epochs,
                 start=f"{member.name}-start",
+                teacher=settings.teacher,
             )
             for member, seed in zip(self.members, self.seeds, strict=True)
         ]
