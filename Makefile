@@ -39,18 +39,22 @@ bench: .venv/ready  ## the figures of speed in docs/benchmarks.md
 # TEACHER is the bundle of release 0.8.0. One network or two are compiled; trials differ in numbers alone.
 SEARCH := --epochs 36 --least-epochs 4 --iterations 1 --batch 64 --films 10000 --validation-films 10000 --teacher kneeoa-cnn \
 	--only backbone=lite0,lite1 --only size=288 --only view=whole --only fold=True --only pooling=average --only dense= \
-	--only dropout=0.3
-weights: .venv/ready  ## weights that a search finds, from the real films in KNEEOA_DATA, on one GPU, within hours
+	--only dropout=0.3 --only reach=0.85,1.0,1.15
+# requirements.lock has JAX for processors: docs/training.md says how to install that for a GPU.
+MINUTES ?= 14
+weights: .venv/ready  ## a search on the films in KNEEOA_DATA, its chosen trials trained for MINUTES, a bundle; needs a GPU
 	$(AUDITED)
 	$(BIN)/python -m tuning.training.pack --audit runs/audit --backbone lite0 --backbone lite1 --teacher "$(TEACHER)" --out runs/pack
 	KERAS_BACKEND=jax $(BIN)/python -m tuning search --data runs/pack --out runs/search $(SEARCH)
 	$(BIN)/python -m tuning search --data runs/pack --out runs/search $(SEARCH) --finish
-	$(BIN)/python -m tuning train --data runs/search --architecture none --join runs/search --out runs/train
+	KERAS_BACKEND=jax $(BIN)/python -m tuning.training.accelerated --pack runs/pack --search runs/search \
+		--minutes $(MINUTES) --out runs/longer
+	$(BIN)/python -m tuning train --data runs/search --architecture none $$(printf -- '--join %s ' runs/longer/*.npz) --out runs/train
 	$(BIN)/python -m tuning evaluate --data runs/train --protocol oai --out runs/evaluate
 	$(BUNDLED)
 
 # Release 0.11.0: lite0-d and lite1-d, from jobs that were written by hand, with the frame that validation films chose.
-shipped: .venv/ready  ## the weights of release 0.11.0 again, which no search found
+shipped: .venv/ready  ## the weights of release 0.11.0 again, which no search found; needs a GPU
 	$(AUDITED)
 	$(BIN)/python -m tuning.training.pack --audit runs/audit --backbone lite0 --backbone lite1 \
 		--start "$(TEACHER)" --members folded@224-0,folded@224-1,folded@224-2 --teacher "$(TEACHER)" --out runs/pack

@@ -46,7 +46,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that two jobs on the audit's films leave."""
-    pytest.importorskip("jax")
+    jax = pytest.importorskip("jax")
     root = tmp_path_factory.mktemp("accelerated")
     pack(audited, root / ".pack" / "films.npz")
     (root / ".pack" / "jobs.json").write_text(json.dumps(JOBS), "utf-8")
@@ -65,6 +65,7 @@ def trained(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         done = subprocess.run(list(map(str, command)), cwd=root, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
+        assert ("warning: JAX finds no accelerator" in done.stdout) == (jax.default_backend() == "cpu")
         environment["ON_ACCELERATOR"] = str(root / "after.json")
     return root / "out"
 

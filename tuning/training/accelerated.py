@@ -51,6 +51,10 @@ FIRST_STEPS, MEASURED_STEPS = 4, 24
 for."""
 OUTCOMES = "outcomes.json"
 """This file, beside the weights of a run, holds the outcomes of all its jobs."""
+NO_ACCELERATOR = (
+    "warning: JAX finds no accelerator and computes on the processor, which takes days for what a GPU does in an hour."
+    " For an NVIDIA GPU, install 'jax[cuda13]' (docs/training.md)"
+)
 MEASURED_AT = 0.25, 0.5, 0.75, 0.9, 1.0
 """Validation films are graded at these proportions of a training."""
 
@@ -89,6 +93,8 @@ class Trainer:
         self._compiler = ThreadPoolExecutor(1)  # compiling tries kernels on the accelerator, one program at a time
         self._programs: dict[Any, Future[Program]] = {}
         self._started = time.monotonic()
+        if jax.default_backend() == "cpu":
+            self.say(NO_ACCELERATOR)
 
     def say(self, text: str) -> None:
         """Print a line with the seconds since the start."""
