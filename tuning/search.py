@@ -135,7 +135,7 @@ def work(out: Path, run: RunSettings) -> None:
             lambda trial, done, epochs: sign.show(Doing(name, trial, done, epochs)),
             run.tensorboard,
         )
-        tuner.most_trials = most_trials()
+        tuner.most_trials, tuner.check = most_trials(), sign.check
         with renewing():
             _run(tuner)
     except KneeOAError as error:

@@ -2,17 +2,20 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from kneeoa_hub.errors import DataError, KneeOAError, OutputError
 
-from ..support.formula import SLOW
+from ..support.formula import SLOW, Formula
 from ..support.ports import free_port
 from ..support.search_runs import found, oracle_in, search_without_report, settings_for
 from ..support.waiting import until
@@ -113,6 +116,40 @@ def test_no_worker_leaves_while_another_one_trains_and_may_die(tmp_path):
     assert {oracle.create_trial(name).status for name in (*names[1:], "sixth")} == {"STOPPED"}
     assert oracle.stopped
     assert oracle.askers() == set()
+
+
+def test_a_result_of_another_search_is_refused_and_the_chief_goes_on(tmp_path):
+    oracle = oracle_in(tmp_path)
+    trial = oracle.create_trial("one")
+    trial.trial_id, trial.status = "99", "COMPLETED"
+    with ThreadPoolExecutor(1) as service:
+        for call in (partial(oracle.update_trial, "99", {"val_log_loss": 0.5}), partial(oracle.end_trial, trial)):
+            with pytest.raises(KeyError):
+                service.submit(call).result()
+    assert oracle.askers() == {"one"}  # for ever, if an error kept the lock
+
+
+def test_a_worker_whose_search_was_removed_reports_nothing_to_the_next_one(audited, tmp_path):
+    import keras_tuner as kt
+
+    from tuning.searching.live import Doing, Sign
+    from tuning.searching.tuner import SearchTuner
+
+    oracle, sign, settings = oracle_in(tmp_path), Sign(tmp_path, "old"), settings_for("random")
+
+    def begin_anew(*doing: object) -> None:
+        shutil.rmtree(tmp_path / "live")
+        Sign(tmp_path, "chief")
+
+    tuner = SearchTuner(oracle, tmp_path, settings, Formula(audited, settings, tmp_path), begin_anew)
+    tuner.check = sign.check
+    with pytest.raises(kt.errors.FatalError, match="was removed while old trained a trial of its search"):
+        tuner.search(verbose=0)
+    assert oracle.ended() == []
+    assert [trial.metrics.metrics for trial in oracle.trials.values()] == [{}]
+    assert list((tmp_path / "tuner").rglob("answers.npz")) == []
+    sign.show(Doing("old"))
+    assert not sign.path.exists()
 
 
 @pytest.mark.parametrize(

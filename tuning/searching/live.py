@@ -60,7 +60,19 @@ class Sign:
     def show(self, doing: Doing) -> None:
         """Say what the process does now, where that can be written; no trial fails by it."""
         with suppress(OSError):
+            self.path.read_bytes()  # where the sign is gone, another search may be in its folder
             self._write(doing)
+
+    def check(self) -> None:
+        """Raise DataError where the sign is gone with its search, so that another search gets no result of this one."""
+        with suppress(OSError):  # a shared folder may not answer for a moment
+            try:
+                self.path.read_bytes()
+            except FileNotFoundError:
+                raise DataError(
+                    f"{self.path.parent.parent} was removed while {self.process} trained a trial of its search; give"
+                    " the worker's command again for the search that is there now."
+                ) from None
 
     def renew(self) -> None:
         """Say that the process lives."""

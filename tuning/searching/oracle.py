@@ -27,6 +27,7 @@ from ..run.folder import check_disk_space
 from ..run.steps import SEEDS
 from ..training.search_result import FOLDER
 from .failures import failure_file, failure_text
+from .locking import synchronized
 from .settings import FACTOR, SearchSettings, shortest_rung
 from .space import Space, hyperparameters
 from .state import BayesianState, HyperbandState, State
@@ -80,17 +81,17 @@ class Durable(kt.Oracle):
         """Whether more of the ended trials failed than may."""
         return len(self.end_order) >= LEAST_ENDED and len(self.failed) > self.most_failed * len(self.end_order)
 
-    @kt.synchronized
+    @synchronized
     def ended(self) -> list[trials.Trial]:
         """Return the trials that have ended, in their order."""
         return [self.trials[name] for name in self.end_order]
 
-    @kt.synchronized
+    @synchronized
     def askers(self) -> set[str]:
         """Return who trains a trial or waits for one."""
         return {*self.ongoing_trials, *self.tuner_ids}
 
-    @kt.synchronized
+    @synchronized
     def create_trial(self, tuner_id: str) -> trials.Trial:
         """Return a trial to train, or one that is STOPPED when there is none left or none makes sense."""
         # Who asks while it trains has been started anew. Keras Tuner would give it the same trial for ever.
@@ -106,9 +107,17 @@ class Durable(kt.Oracle):
         self.stopped |= trial.status == trials.TrialStatus.STOPPED
         return trial
 
-    @kt.synchronized
+    @synchronized
+    def update_trial(self, trial_id: str, metrics: Mapping[str, Any], step: int = 0) -> trials.Trial:
+        """Add what a worker measured. Raises KeyError for a trial of another search."""
+        return super().update_trial(trial_id, metrics, step)
+
+    @synchronized
     def end_trial(self, trial: trials.Trial) -> None:
-        """Record that a trial ended, and when; once, though a worker that was given up comes back with it."""
+        """Record that a trial ended, and when; once, though a worker that was given up comes back with it.
+
+        Raises KeyError for a trial of another search.
+        """
         name = trial.trial_id
         if name in self.end_order:
             self.ongoing_trials = {who: other for who, other in self.ongoing_trials.items() if other.trial_id != name}
@@ -119,7 +128,7 @@ class Durable(kt.Oracle):
             self.trials[name].metrics.update(ENDED, time.time())
         super().end_trial(trial)
 
-    @kt.synchronized
+    @synchronized
     def add_measures(self, trial: trials.Trial, measures: Mapping[str, float]) -> None:
         """Add what was measured of a trial after it had ended."""
         for name, value in measures.items():
@@ -127,7 +136,7 @@ class Durable(kt.Oracle):
         self._save_trial(trial)
         self.save()
 
-    @kt.synchronized
+    @synchronized
     def release(self, tuner_id: str, reason: str) -> bool:
         """Give the trial of a dead worker to the next one that asks, or let it fail after DEATHS of them.
 

@@ -56,6 +56,7 @@ class SearchTuner(base_tuner.BaseTuner):
 
     Attributes:
         most_trials: After so many trials it raises EnoughError where it would ask for another one; 0 for no limit.
+        check: Raises an error where the search of a trial is gone. It is called before a result is kept or reported.
     """
 
     most_trials: int = 0
@@ -81,6 +82,7 @@ class SearchTuner(base_tuner.BaseTuner):
         """
         self.out, self.settings, self.trainer = out, settings, trainer
         self.watch, self.tensorboard = watch, tensorboard
+        self.check: Callable[[], None] = lambda: None
         self._asked, self._trained = 0.0, 0
         with contextlib.redirect_stdout(io.StringIO()):  # Keras Tuner prints the name of the file that it loads
             super().__init__(oracle=oracle, directory=str(out), project_name=FOLDER)
@@ -101,12 +103,19 @@ class SearchTuner(base_tuner.BaseTuner):
         """Return the measures of a trial."""
         epochs, done = epochs_of(trial, self.settings), itertools.count(1)
         planned = trained_epochs(epochs, self.settings)
-        shown = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: self.watch(trial.trial_id, next(done), planned)
-        )
+
+        def after_epoch(epoch: int, logs: object) -> None:
+            self.check()
+            self.watch(trial.trial_id, next(done), planned)
+
+        shown = keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)
         try:
             folder = trial_folder(self.out, trial.trial_id)
-            return self.trainer.train(trial.hyperparameters.values, epochs, [shown, *self._recorders(trial)], folder)
+            measures = self.trainer.train(
+                trial.hyperparameters.values, epochs, [shown, *self._recorders(trial)], folder
+            )
+            self.check()
+            return measures
         except KneeOAError as error:  # a fault of data, disk or settings, which every other trial would have too
             raise kt.errors.FatalError(error.message) from error
         except Exception as error:
@@ -116,6 +125,7 @@ class SearchTuner(base_tuner.BaseTuner):
 
     def on_trial_end(self, trial: trials.Trial) -> None:
         """Keep the traceback of a trial that failed. A worker must do so: Keras Tuner does not send it to the chief."""
+        self.check()
         if trial.message:
             path = failure_file(self.out, trial.trial_id)
             path.parent.mkdir(exist_ok=True)
