@@ -19,6 +19,7 @@ import pytest
 from kneeoa_hub.errors import DataError, OutputError
 
 from ..support.formula import Formula
+from ..support.ports import free_port
 from ..support.search_runs import (
     ONLY,
     KillError,
@@ -238,6 +239,19 @@ def test_a_damaged_state_is_named_and_a_damaged_trial_is_written_anew(audited, b
     trial.write_text("{", "utf-8")
     search_without_report(audited, begun, settings_for("random"), monkeypatch)
     assert len(found(begun)) == 5
+
+
+def test_a_chief_that_was_killed_after_its_last_trial_waits_for_no_worker(audited, tmp_path, monkeypatch):
+    import tuning.search
+    from tuning.searching.settings import RunSettings
+
+    settings = settings_for("random")
+    search_without_report(audited, tmp_path, settings, monkeypatch)
+    (tmp_path / "best.json").unlink()
+    monkeypatch.setattr(tuning.search, "write_report", lambda *_, **__: None)
+    alone = RunSettings(role="chief", address=f"127.0.0.1:{free_port()}", hours=1e-9)  # it ends if it waits
+    tuning.search.search(audited, tmp_path, settings, alone)
+    assert (tmp_path / "best.json").is_file()
 
 
 @pytest.mark.parametrize("text", ['{"step": "search"}', "[]"])

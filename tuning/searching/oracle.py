@@ -50,6 +50,7 @@ class Durable(kt.Oracle):
         most_failed: Proportion of the ended trials that may have failed.
         fault: Why the state could not be written; "" while it can.
         stopped: Whether somebody has heard that there is no trial left.
+        exhausted: Whether every trial has been drawn and has ended. It is kept for later runs.
         kept: The type of its state.
     """
 
@@ -58,6 +59,7 @@ class Durable(kt.Oracle):
     most_failed: float = 1.0
     fault: str = ""
     stopped: bool = False
+    exhausted: bool = False
 
     def __init__(self, **options: Any):
         super().__init__(**options)
@@ -80,6 +82,11 @@ class Durable(kt.Oracle):
     def too_many_failed(self) -> bool:
         """Whether more of the ended trials failed than may."""
         return len(self.end_order) >= LEAST_ENDED and len(self.failed) > self.most_failed * len(self.end_order)
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether no worker would get a trial."""
+        return self.exhausted or self.too_many_failed
 
     @synchronized
     def ended(self) -> list[trials.Trial]:
@@ -104,6 +111,9 @@ class Durable(kt.Oracle):
                 # One of those who still train may die, and its trial will need somebody.
                 trial.status = trials.TrialStatus.IDLE
                 self.tuner_ids.add(tuner_id)
+            elif trial.status == trials.TrialStatus.STOPPED and not self.exhausted:
+                self.exhausted = True
+                self.save()
         self.stopped |= trial.status == trials.TrialStatus.STOPPED
         return trial
 
@@ -175,7 +185,7 @@ class Durable(kt.Oracle):
         states = {name: trial.get_state() for name, trial in self.trials.items()}
         for state in states.values():  # all trials have one space
             state["hyperparameters"] = state["hyperparameters"]["values"]
-        state = {**super().get_state(), "trials": states}
+        state = {**super().get_state(), "trials": states, "exhausted": self.exhausted}
         # Keras Tuner writes the state while a trial that has just ended counts as one that is trained.
         ended = set(self.end_order)
         state["ongoing_trials"] = {who: name for who, name in state["ongoing_trials"].items() if name not in ended}
@@ -189,6 +199,7 @@ class Durable(kt.Oracle):
             drawn = {**space, "values": kept["hyperparameters"]}
             self.trials[name] = trials.Trial.from_state({**kept, "hyperparameters": drawn})
         super().set_state({**state, "hyperparameters": space})
+        self.exhausted = state.get("exhausted", False)  # earlier releases did not keep it
 
     def save(self) -> None:
         """Replace the file of the state. What goes wrong is kept in `fault`: an error here would lock the oracle."""

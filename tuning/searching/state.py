@@ -3,7 +3,7 @@
 Keras Tuner reads more fields as they are; fields that a later Keras Tuner adds are ignored here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from kneeoa_hub.typed_json import Length
@@ -86,6 +86,7 @@ class State:
     tried_so_far: tuple[str, ...]
     id_to_hash: dict[str, str | None]
     display: Display
+    exhausted: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         """Raise ValueError when the state names a trial that it does not hold."""

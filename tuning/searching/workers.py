@@ -91,6 +91,8 @@ def worker_name() -> str:
 def conduct(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, run: RunSettings) -> None:
     """Have the trials of a search trained by workers, until none is left.
 
+    Nobody is waited for where an earlier run came so far: its workers may have ended for good.
+
     Args:
         oracle: What draws the trials.
         audit: Output folder of the audit.
@@ -103,6 +105,8 @@ def conduct(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, r
         OutputError: The disk is full, or one of a worker.
         SettingsError: The chief can't listen at its address.
     """
+    if oracle.nothing_left:
+        return
     address = "{}:{}".format(*address_of(run)) if run.role else LOOPBACK
     listener, limits = Listener(out), Limits(out, oracle, run.hours)
     workers: list[LocalWorker] = []
