@@ -26,7 +26,7 @@ from .run.folder import no_room, only_run
 from .searching.choice import choose
 from .searching.cost import complete_costs
 from .searching.failures import FAILED, reason_of
-from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, say_lost
+from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, renewed, say_lost
 from .searching.oracle import STATE, Durable, Limits, oracle_of
 from .searching.records import SPACE, as_begun, read_trials, settings_of
 from .searching.renewal import most_trials, renewing
@@ -189,9 +189,12 @@ def _train_here(
         began: When this run began, by time.monotonic().
     """
     sign, limits = Sign(out, HERE), Limits(out, oracle, run.hours, began)
-    trainer = _trainer(source, out, settings)
     before, _ = progress_of(oracle.ended(), (), settings)
-    with Progress(f"search, {settings.tuner}", planned_epochs(settings), before, "starting") as progress:
+    with (
+        renewed(sign),
+        Progress(f"search, {settings.tuner}", planned_epochs(settings), before, "starting") as progress,
+    ):
+        trainer = _trainer(source, out, settings)
 
         def watch(trial: str, done: int, epochs: int) -> None:
             limits.check()

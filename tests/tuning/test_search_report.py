@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ..support.formula import Formula
-from ..support.search_runs import ONLY, KillError, failing, settings_for
+from ..support.search_runs import ONLY, KillError, failing, search_without_report, settings_for
+from ..support.waiting import until
 
 pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("formulas")]
 
@@ -42,6 +43,21 @@ def test_the_report_of_a_search_says_what_matters_what_it_costs_and_how_to_go_on
     settings = settings_of(tmp_path / "search")
     killed = report._state(tmp_path / "search", settings, (), finished=False)
     assert "No process of it has given a sign of life for 10 minutes" in killed.text[1]
+
+
+def test_a_search_in_one_process_gives_signs_of_life_within_an_epoch(audited, tmp_path, monkeypatch):
+    from tuning.searching import live
+
+    sign, trained = live.sign_path(tmp_path, live.HERE), Formula.train
+
+    def train(self: Formula, *given: Any) -> dict[str, float]:
+        os.utime(sign, (0, 0))
+        until(lambda: live.silence_of(tmp_path) < live.LOST_S)
+        return trained(self, *given)
+
+    monkeypatch.setattr(live, "BEAT_S", 0.001)
+    monkeypatch.setattr(Formula, "train", train)
+    search_without_report(audited, tmp_path, settings_for("random", trials=1), monkeypatch)
 
 
 def test_importance_finds_what_the_trials_depend_on_and_the_front_what_nothing_beats(tmp_path):

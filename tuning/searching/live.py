@@ -10,7 +10,8 @@ import shutil
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -126,6 +127,24 @@ def keep_renewing(sign: Sign, out: Path) -> None:
                 os._exit(LOST_CODE)
 
     threading.Thread(target=beat, name="sign of life", daemon=True).start()
+
+
+@contextmanager
+def renewed(sign: Sign) -> Iterator[None]:
+    """Renew the sign of a process without a chief in the background while the block runs: an epoch may take long."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_S):
+            sign.renew()
+
+    thread = threading.Thread(target=beat, name="sign of life", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def say_lost(out: Path) -> None:
