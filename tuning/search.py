@@ -7,12 +7,11 @@ place of the audit, one accelerator trains the trials.
 """
 
 import gc
-import json
 import os
 import shutil
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -28,7 +27,7 @@ from .searching.cost import complete_costs
 from .searching.failures import FAILED, reason_of
 from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, renewed, say_lost
 from .searching.oracle import STATE, Durable, Limits, oracle_of
-from .searching.records import SPACE, as_begun, read_trials, settings_of
+from .searching.records import as_begun, options_of, read_trials, settings_of
 from .searching.renewal import most_trials, renewing
 from .searching.report import write_report
 from .searching.settings import RunSettings, SearchSettings, planned_epochs, planned_trials
@@ -72,9 +71,7 @@ def search(
     space = space_of(settings)
     check_run(run)
     audit, content = pack.audit_of(source) if packed else (steps.find_input(source, "audit"), None)
-    record = json.loads(json.dumps(asdict(settings)))
-    record |= {f"{SPACE}{name}": [str(value) for value in choices] for name, choices in space.items()}
-    record |= {"pack": pack.content_of(source)} if packed else {}
+    record = options_of(settings, space) | ({"pack": pack.content_of(source)} if packed else {})
     steps.begin(out, "search", str(audit), as_begun(out, record), content)
     if (out / RESULT).exists():
         return out

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from kneeoa_hub.errors import DataError, OutputError
+from kneeoa_hub.hub.pull_push import pull
 
 from ..support.formula import Formula
 from ..support.ports import free_port
@@ -215,6 +216,28 @@ def test_a_search_whose_audit_was_made_anew_is_refused_with_what_changed(audited
     write_films(audit / "films.csv", [replace(film, grade=(film.grade + 1) % 5) for film in read_films(audit)])
     with pytest.raises(DataError, match=r"has changed since.*grades.*new --out"):
         tuning.search.search(audit, tmp_path / "search", settings_for("random"))
+
+
+def test_another_teacher_at_the_same_address_is_refused_unless_an_earlier_release_began(audited, tmp_path, monkeypatch):
+    from tuning.run.steps import hash_of
+    from tuning.search import search
+
+    teacher, out = Path(shutil.copytree(pull(), tmp_path / "teacher")), tmp_path / "search"
+    settings = settings_for("random", teachers=(str(teacher),))
+    with monkeypatch.context() as patch:
+        patch.setattr(Formula, "train", failing(KillError()))
+        with pytest.raises(KillError):
+            search(audited, out, settings)
+    manifest = teacher / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes() + b"\n")
+    with pytest.raises(DataError, match=r"other input or settings \(manifest of the teacher .*teacher '\w{16}', not '"):
+        search(audited, out, settings)
+    record = json.loads((out / "step.json").read_text("utf-8"))
+    del record["settings"][f"manifest of the teacher {teacher}"]
+    record["hash"] = hash_of({name: record[name] for name in ("step", "input", "settings")})
+    (out / "step.json").write_text(json.dumps(record), "utf-8")
+    search_without_report(audited, out, settings, monkeypatch)
+    assert len(found(out)) == 5
 
 
 def test_a_damaged_state_is_named_and_a_damaged_trial_is_written_anew(audited, begun, monkeypatch):

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from kneeoa_hub.errors import DataError
+from kneeoa_hub.hub.pull_push import pull
 from kneeoa_hub.typed_json import FieldError, Key, from_json
 
 from ..networks.architecture import Architecture
 from ..run import steps
+from ..run.content import sha256
 from ..training.search_result import Trial
 from .oracle import ENDED
 from .settings import FACTOR, OBJECTIVES, SearchSettings
-from .space import point_of
+from .space import Space, point_of
 from .state import TrialFile
 
 T = TypeVar("T")
@@ -25,6 +27,8 @@ MEASURES = ("val_log_loss", "log_loss_error", "qwk_error", "milliseconds", "seco
 """A trial may lack these measures."""
 SPACE = "search space: "
 """This comes before the name of a choice, whose values a search records too."""
+TEACHER_BUNDLE = "manifest of the teacher "
+"""This comes before the address of a teacher, of whose bundle a search records the fingerprint."""
 OF_FOLDS = ("folds_log_loss", "folds_log_loss_error", "folds_qwk", "folds_qwk_error")
 """Trials that were trained on folds too have these measures."""
 EARLIER: dict[str, Any] = {"objective": "qwk", "named": False, "least_epochs": 1}
@@ -52,6 +56,17 @@ class _Rung:
         return self.number + lengths.index(self.epochs)
 
 
+def options_of(settings: SearchSettings, space: Space) -> dict[str, Any]:
+    """Return the options of a search as its folder records them, and which bundles its teachers are.
+
+    The answers of teachers on an accelerator are part of its pack.
+    """
+    record: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    record |= {f"{SPACE}{name}": [str(value) for value in choices] for name, choices in space.items()}
+    teachers = () if settings.accelerated else settings.teachers
+    return record | {f"{TEACHER_BUNDLE}{address}": sha256(pull(address) / "manifest.json") for address in teachers}
+
+
 def as_begun(search: Path, options: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a search as its folder would record them, which an earlier release may have begun.
 
@@ -68,6 +83,8 @@ def as_begun(search: Path, options: dict[str, Any]) -> dict[str, Any]:
     default = json.loads(json.dumps(asdict(SearchSettings()))) | EARLIER
     default |= {f"{SPACE}{name}": [str(value)] for name, value in asdict(Architecture()).items()}
     for name in options.keys() - before.keys():
+        if name.startswith(TEACHER_BUNDLE):  # earlier releases did not record which bundle it was
+            continue
         if name not in default or options[name] != default[name]:
             had = f"had {name} {default[name]!r}" if name in default else f"did not have {name}"
             raise DataError(
