@@ -155,6 +155,7 @@ def test_the_worth_of_a_search_is_measured_and_a_stopped_measurement_goes_on(aud
 def test_trials_that_were_trained_on_folds_come_first_by_their_mean(audited, tmp_path, monkeypatch):
     from tuning.search import search
     from tuning.searching.records import read_trials
+    from tuning.searching.report import pareto_front
 
     trained = Formula.train
 
@@ -175,3 +176,5 @@ def test_trials_that_were_trained_on_folds_come_first_by_their_mean(audited, tmp
     report = (out / "report.md").read_text("utf-8")
     assert "| log loss on folds | QWK on folds |" in report
     assert f"| {means[0]:.3f} ± 0.040 | 0.500 ± 0.050 |" in report
+    assert pareto_front(trials[:3], "log_loss")[0] == trials[0]
+    assert "Folds do not choose the members" in report

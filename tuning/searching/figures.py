@@ -113,12 +113,14 @@ def plot_front(trials: Sequence[Trial], front: Sequence[Trial], objective: str, 
     largest = max(trial.bytes or 1 for trial in trials)
     for trial in trials:
         colour = SECOND_COLOUR if trial in front else COLOUR
-        x, y, error = trial.milliseconds, getattr(trial, f"val_{objective}"), getattr(trial, f"{objective}_error")
+        x, y = trial.milliseconds, trial.result(objective)
+        error = getattr(trial, f"{objective}_error" if trial.folds_qwk is None else f"folds_{objective}_error")
         axis.errorbar(x, y, error or 0.0, color=colour, alpha=0.35, linewidth=1)
         axis.scatter(x, y, s=12 + 120 * (trial.bytes or 0) / largest, color=colour, alpha=0.7, linewidths=0)
         if trial in front:
             axis.annotate(trial.trial, (x, y), textcoords="offset points", xytext=(5, 4), fontsize=8)
-    axis.set(xlabel="milliseconds of one film, one thread", ylabel=TITLES[objective], xscale="log")
+    title = TITLES[objective] if trials[0].folds_qwk is None else f"{TITLES[objective]}, mean over folds"
+    axis.set(xlabel="milliseconds of one film, one thread", ylabel=title, xscale="log")
     _save(figure, axis, path)
 
 

@@ -46,7 +46,7 @@ def importance(trials: Sequence[Trial], objective: str) -> Importance | None:
         return None
     columns = [(name, sorted_values(trials, name)) for name in varied]
     x = np.array([[values.index(value_of(trial, name)) for name, values in columns] for trial in trials], float)
-    y = np.array([getattr(trial, f"val_{objective}") for trial in trials])
+    y = np.array([trial.result(objective) for trial in trials])
     forest = RandomForestRegressor(TREES, oob_score=True, min_samples_leaf=2, random_state=0).fit(x, y)
     found = permutation_importance(forest, x, y, n_repeats=REPEATS, random_state=0, scoring="neg_mean_absolute_error")
     rows = zip(varied, found["importances_mean"].tolist(), found["importances_std"].tolist(), strict=True)

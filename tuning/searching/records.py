@@ -122,8 +122,7 @@ def read_trials(tuner: Path, settings: SearchSettings) -> list[Trial]:
 
 def _rank(trial: Trial, objective: str) -> tuple[bool, float]:
     sign = -1 if OBJECTIVES[objective] == "max" else 1
-    folds: float | None = getattr(trial, f"folds_{objective}")
-    return folds is None, sign * (getattr(trial, f"val_{objective}") if folds is None else folds)
+    return trial.folds_qwk is None, sign * trial.result(objective)
 
 
 def failed_trials(tuner: Path) -> list[str]:

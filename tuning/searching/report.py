@@ -24,6 +24,10 @@ from .space import named_points, space_of
 SHOWN_TRIALS = 15
 """Best trials that the report lists."""
 JOINED = " `python -m tuning train --data DIR --architecture none --join DIR --out runs/train` takes them as they are."
+OF_VALIDATION = (
+    "Folds do not choose the members: an ensemble needs the answers of all trials for the same films, and those for the"
+    " validation films are kept. The figures of single choices show validation films too."
+)
 WORDS = {"log_loss": "log loss", "qwk": "QWK"}
 
 
@@ -55,7 +59,7 @@ def pareto_front(trials: Sequence[Trial], objective: str) -> list[Trial]:
     """Return the trials that no other one beats in quality, milliseconds and bytes together, the best first."""
     sign = -1 if OBJECTIVES[objective] == "max" else 1
     costs = {
-        trial.trial: (sign * getattr(trial, f"val_{objective}"), trial.milliseconds, trial.bytes)
+        trial.trial: (sign * trial.result(objective), trial.milliseconds, trial.bytes)
         for trial in trials
         if trial.milliseconds is not None and trial.bytes is not None
     }
@@ -162,6 +166,7 @@ def _ensemble(trials: Sequence[Trial], search: Path, accelerated: bool) -> list[
         " together.",
         f"{_in_full('chosen ones', ' --architecture chosen', accelerated)} Each has the teacher that it was drawn with,"
         " or none." + JOINED * accelerated,
+        *([OF_VALIDATION] if trials[0].folds_qwk is not None else []),
         *ensemble.left_out,
     )
     rows = [(one.trial.trial, f"{one.log_loss:.3f}", f"{one.qwk:.3f}") for one in ensemble.chosen]
@@ -240,11 +245,12 @@ def _front(trials: Sequence[Trial], settings: SearchSettings, out: Path) -> Sect
     costly = [trial for trial in trials if trial.milliseconds is not None]
     figures.plot_front(costly, front, objective, out / "pareto.png")
     text = (
-        "No other trial beats one of these in quality, milliseconds and bytes together. Time is that of one film in"
+        "No other trial beats one of these in quality (the mean over folds, if there are any), milliseconds and bytes"
+        " together. Time is that of one film in"
         " onnxruntime on one thread of the machine that trained the trial.",
     )
-    names = ("trial", "log loss", "QWK", "ms", "MB")
-    rows = [tuple(_row(trial, ())[name] for name in names) for trial in front]
+    names = ("trial", "log loss", "QWK", *_of_folds(front[0]), "ms", "MB")
+    rows = [tuple(_row(trial, ()).get(name, "-") for name in names) for trial in front]
     return Section(heading, text, [names, *rows], "pareto.png", "Quality against time")
 
 

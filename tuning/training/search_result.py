@@ -74,6 +74,11 @@ class Trial:
     folds_qwk_error: float | None = None
     recipe: Recipe | None = None
 
+    def result(self, objective: str) -> float:
+        """Return its mean over folds where it was trained on them, otherwise its measure on validation films."""
+        folds: float | None = getattr(self, f"folds_{objective}")
+        return getattr(self, f"val_{objective}") if folds is None else folds
+
     def row(self) -> dict[str, Any]:
         """Return the trial as a row of trials.csv."""
         measures = {
