@@ -88,10 +88,10 @@ def _plain(lines: np.ndarray, spread: float) -> int:
 
     The means of their pieces differ from it by at most LEVEL, and their pixels on average by at most ROUGH.
     """
-    places = _places(lines.shape[1])
-    pieces = min(PIECES, len(places))
-    starts = np.arange(pieces) * len(places) // pieces
-    lengths = np.diff(starts, append=len(places))
+    places, length = _places(lines.shape[1]), min(lines.shape[1], MOST_PIXELS)
+    pieces = min(PIECES, length)
+    starts = np.arange(pieces) * length // pieces
+    lengths = np.diff(starts, append=length)
     gray, count, several = median(lines[0]), 0, 1
     while count < len(lines):
         away = np.subtract(lines[count : count + several][:, places], gray, dtype=np.float64)
@@ -103,9 +103,9 @@ def _plain(lines: np.ndarray, spread: float) -> int:
     return count
 
 
-def _places(length: int) -> np.ndarray:
+def _places(length: int) -> np.ndarray | slice:
     """Return the places of the pixels of a line that are examined: all, or one in each of MOST_PIXELS stretches."""
     if length <= MOST_PIXELS:
-        return np.arange(length)
+        return slice(None)
     numbers = np.arange(MOST_PIXELS)
     return ((numbers + numbers * GOLDEN % 1) * length / MOST_PIXELS).astype(int)
