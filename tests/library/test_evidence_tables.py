@@ -18,6 +18,8 @@ from benchmarks import (
     film_profile,
     graph_forms,
     members,
+    other_parts,
+    outside,
     reach,
     search_scaling,
     search_workers,
@@ -97,6 +99,8 @@ def test_the_cross_domain_figures_are_those_of_their_evidence():
         ("baselines/baseline-2023", "baselines"),
         ("cross-domain/cross-domain", "cross_domain"),
         ("adapt/adapt", "adapt_shift"),
+        ("outside/outside", "outside"),
+        ("other-parts/other-parts", "other_parts"),
     ],
 )
 def test_a_table_beside_its_figures_is_made_of_them(name, benchmark):
@@ -184,6 +188,16 @@ def test_what_a_black_border_changes_is_that_of_its_evidence() -> None:
     }
     oai, gornale = (f"for {same[name]['value']:.2f} of {same[name]['n']}" for name in ("oai", "gornale"))
     assert f"{oai} OAI films and {gornale} Gornale films" in " ".join(page("decisions").split())
+
+
+def test_what_is_found_in_films_from_outside_is_that_of_its_evidence() -> None:
+    assert outside.table(evidence("outside/outside", outside.Row)) in PAGE
+
+
+def test_what_is_graded_of_other_parts_is_that_of_its_evidence() -> None:
+    """The page has the rows of knees and of all films without one."""
+    rows = rendered(other_parts.table(evidence("other-parts/other-parts", other_parts.Row)))
+    assert in_page("films", "graded") == [row for row in rows if row["films"].startswith(("Knee", "No knee"))]
 
 
 def test_the_rules_for_crops_and_strips_have_the_figures_of_the_bundle() -> None:

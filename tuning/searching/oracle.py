@@ -119,7 +119,16 @@ class Durable(kt.Oracle):
 
     @synchronized
     def update_trial(self, trial_id: str, metrics: Mapping[str, Any], step: int = 0) -> trials.Trial:
-        """Add what a worker measured. Raises KeyError for a trial of another search."""
+        """Add what a worker measured.
+
+        Args:
+            trial_id: The number of the trial.
+            metrics: Its measures, by name.
+            step: The epoch that they are of.
+
+        Raises:
+            KeyError: The trial is one of another search.
+        """
         return super().update_trial(trial_id, metrics, step)
 
     @synchronized
