@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .opening import from_pretrained
     from .report import FilmReport
 
-__version__ = "0.13.0"
+__version__ = "0.14.0"
 __all__ = [
     "FilmReport",
     "KneeGrade",

@@ -20,14 +20,15 @@ def synchronized(method: Callable[P, R]) -> Callable[P, R]:
     @wraps(method)
     def alone(*given: P.args, **named: P.kwargs) -> R:
         oracle: Any = given[0]
+        threads: Any = THREADS  # its type would hold None alone
         mine = threading.current_thread().name
-        if THREADS[oracle] == mine:
+        if threads[oracle] == mine:
             return method(*given, **named)
         with LOCKS[oracle]:
-            THREADS[oracle] = mine
+            threads[oracle] = mine
             try:
                 return method(*given, **named)
             finally:
-                THREADS[oracle] = None
+                threads[oracle] = None
 
     return alone
