@@ -1,10 +1,10 @@
 """Networks of one collection grade another one's films, with one cause of the difference taken away at a time.
 
-    python -m tuning train --data runs/audit --datasets oai --architecture folded@192 --epochs 8 --batch 32 \\
+    python -m tuning train --data runs/audit --datasets oai --architecture folded@128 --epochs 5 --batch 32 \\
         --mixup 0.3 --occlusion 0.4 --out runs/folded
     python -m tuning train ... --variants 4 --out runs/folded-changed
-    python -m tuning train ... --architecture folded-lite0@192 --out runs/lite0
-    python -m tuning train ... --architecture folded-lite0@192 --variants 4 --out runs/lite0-changed
+    python -m tuning train ... --architecture folded-lite0@128 --out runs/lite0
+    python -m tuning train ... --architecture folded-lite0@128 --variants 4 --out runs/lite0-changed
     python -m benchmarks.causes --trained "from nothing=runs/folded" --trained "ImageNet=runs/lite0" ... \\
         --out docs/evidence/causes
 

@@ -13,6 +13,7 @@ from benchmarks import (
     ablation,
     adapt_shift,
     archive,
+    causes,
     cross_domain,
     curves,
     film_profile,
@@ -99,6 +100,7 @@ def test_the_cross_domain_figures_are_those_of_their_evidence():
         ("baselines/baseline-2023", "baselines"),
         ("cross-domain/cross-domain", "cross_domain"),
         ("adapt/adapt", "adapt_shift"),
+        ("causes/causes", "causes"),
         ("outside/outside", "outside"),
         ("other-parts/other-parts", "other_parts"),
     ],
@@ -188,6 +190,10 @@ def test_what_a_black_border_changes_is_that_of_its_evidence() -> None:
     }
     oai, gornale = (f"for {same[name]['value']:.2f} of {same[name]['n']}" for name in ("oai", "gornale"))
     assert f"{oai} OAI films and {gornale} Gornale films" in " ".join(page("decisions").split())
+
+
+def test_the_table_of_causes_is_that_of_its_evidence() -> None:
+    assert causes.table(evidence("causes/causes", causes.Row)) in PAGE
 
 
 def test_what_is_found_in_films_from_outside_is_that_of_its_evidence() -> None:
