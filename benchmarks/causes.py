@@ -8,11 +8,11 @@
     python -m benchmarks.causes --trained "from nothing=runs/folded" --trained "ImageNet=runs/lite0" ... \\
         --out docs/evidence/causes
 
-The trainings differ in how the network begins and in what films it sees. Each is measured on the validation films of
-its own collection, and on those of every other one: as they are; with the texture (radial power spectrum) of its own
-collection's films; with their histogram of grays; and with the texture, then the grays. The AUC says whether films are
-in order. The QWK "by rank" gives the grades in the proportions of the readers, so that only the order counts, and not
-where a reader draws the limits between grades. No test film is used. Writes causes.json and causes.md.
+The trainings differ in the network with its first weights, and in what films it sees. Each is measured on validation
+films of its own collection, and on those of every other one: as they are; with the texture (radial power spectrum) of
+its own collection's films; with their histogram of grays; and with the texture, then the grays. The AUC says whether
+films are in order. The QWK "by rank" gives the grades in the proportions of the readers, so that only the order counts,
+and not where a reader draws the limits between grades. No test film is used. Writes causes.json and causes.md.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@
 Three ways, in turns, with one network and batches of 32: one batch again and again; `TrainingBatches`, which draws
 films from the cache and changes them at random, as every training here does; and Keras's
 `image_dataset_from_directory` on the same pictures as PNG files, with random layers that change one image after the
-other. One core does all the work, so a film that is prepared beside a step is not free. The ratios are of the medians
-over the later epochs of every turn, as a training has many.
+other. One core does all the work, so a film that is prepared beside a step is not free, and the processor's time is
+what a step takes. The first epoch of a turn does not count, as a training has many. A ratio is the median of the turns;
+beside it stands the middle half of them.
 
 Writes step.json and step.md.
 """
@@ -25,7 +26,7 @@ import numpy as np
 from benchmarks.measuring import ended, machine, measured_on, write_figures
 from kneeoa_hub.card.text import table as markdown_table
 
-BATCH, TURNS, EPOCHS = 32, 3, 3
+BATCH, TURNS, EPOCHS = 32, 15, 2
 FIXED = "a fixed batch in memory"
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 """TensorFlow reads these environment variables when it starts."""
@@ -33,10 +34,15 @@ THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"
 
 @dataclass(frozen=True)
 class Way:
-    """A way to give films to a network, and the milliseconds of a training step with them."""
+    """A way to give films to a network.
+
+    Attributes:
+        name: What it is called.
+        milliseconds: Time of a training step with its films, in each turn.
+    """
 
     name: str
-    milliseconds: float
+    milliseconds: tuple[float, ...]
 
 
 def sources(audit: Path, folder: Path, size: int, films: int) -> dict[str, Any]:
@@ -103,9 +109,7 @@ def sources(audit: Path, folder: Path, size: int, films: int) -> dict[str, Any]:
 
 
 def measure(audit: Path, size: int, films: int) -> tuple[Way, ...]:
-    """Return the time of one step by each way.
-
-    It is the median over the epochs of TURNS trainings of EPOCHS, without the first epochs.
+    """Return the times of one step by each way: the mean over the later epochs of each of TURNS trainings.
 
     Args:
         audit: Output folder of an audit.
@@ -117,17 +121,17 @@ def measure(audit: Path, size: int, films: int) -> tuple[Way, ...]:
     from tuning.networks.architecture import Architecture, compiled
 
     class Clock(keras.callbacks.Callback):
-        """Times every epoch of a training."""
+        """Times every epoch of a training, by the processor: other programs count less than by the clock."""
 
         def __init__(self) -> None:
             super().__init__()
             self.spent: list[float] = []
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self._began = time.perf_counter()
+            self._began = time.process_time()
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.spent.append(time.perf_counter() - self._began)
+            self.spent.append(time.process_time() - self._began)
 
     keras.utils.set_random_seed(0)
     model = compiled(Architecture(size=size, crop="frame"))
@@ -139,14 +143,19 @@ def measure(audit: Path, size: int, films: int) -> tuple[Way, ...]:
                 clock = Clock()
                 model.fit(batches, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[clock])  # pyright: ignore[reportArgumentType]
                 # The first epoch compiles, and draws two batches more, by which Keras learns their form.
-                spent.setdefault(name, []).extend(one / len(batches) for one in clock.spent[1:])
-    return tuple(Way(name, 1000 * float(np.median(values))) for name, values in spent.items())
+                spent.setdefault(name, []).append(1000 * float(np.mean(clock.spent[1:])) / len(batches))
+    return tuple(Way(name, tuple(turns)) for name, turns in spent.items())
 
 
 def table(ways: Sequence[Way]) -> str:
     """Return the ways as Markdown."""
-    fixed = next(way.milliseconds for way in ways if way.name == FIXED)
-    rows = [(way.name, f"{way.milliseconds:.0f}", f"{way.milliseconds / fixed:.2f}") for way in ways]
+    fixed = next(np.array(way.milliseconds) for way in ways if way.name == FIXED)
+    rows = []
+    for way in ways:
+        ratios = np.array(way.milliseconds) / fixed
+        low, high = np.quantile(ratios, (0.25, 0.75))
+        spread = "" if way.name == FIXED else f" ({low:.2f} to {high:.2f})"
+        rows.append((way.name, f"{np.median(way.milliseconds):.0f}", f"{np.median(ratios):.2f}{spread}"))
     return markdown_table(("films", "milliseconds of a step", "ratio"), rows) + "\n"
 
 
@@ -164,7 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning audit")
     parser.add_argument("--size", type=int, default=160, help="pixels of the input (default 160)")
-    parser.add_argument("--films", type=int, default=960, help="training films (default 960)")
+    parser.add_argument("--films", type=int, default=320, help="training films (default 320)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the figures")
     given = parser.parse_args()
     on_one_core()

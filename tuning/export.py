@@ -10,6 +10,7 @@ looked at again.
 import contextlib
 import io
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from kneeoa_hub.bundle import GATE, LOCATOR, SEARCH_REPORT, BundleConfig, read_b
 from kneeoa_hub.card.render import render
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.evidence import CrossDomainRow, Evidence, ExportEvidence, RobustnessEvidence, read_evidence
+from kneeoa_hub.evidence.finding import Grader
 from kneeoa_hub.files import replacing
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.keras_files import load_model
@@ -107,22 +109,17 @@ def export(
         _robustness(robustness) if robustness else None,
     )
     config = _config(train, fitted, name, version, parts, settings)
-    with steps.writing(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(out) as bundle:
-            bundle.mkdir()
-            model = _write_model(bundle, train, config, fitted)
-            exported = _check_equal(model, bundle, config, audit)
-            evidence = _with_parts(evidence, parts, exported)
-            shutil.copytree(evaluated / "figures", bundle / "figures")
-            if robustness:
-                _copy_picture(robustness, bundle)
-            if reports := reports_of(train):
-                copy_pages(reports, bundle / SEARCH_REPORT, "figures/search/")
-            _write_documents(bundle, config, evidence, parts)
-            read_bundle(bundle)
-            if out.exists():
-                out.rmdir()
+    with _writing(out) as bundle:
+        bundle.mkdir()
+        model = _write_model(bundle, train, config, fitted)
+        exported = _check_equal(model, bundle, config, audit)
+        evidence = _with_parts(evidence, parts, exported)
+        shutil.copytree(evaluated / "figures", bundle / "figures")
+        if robustness:
+            _copy_picture(robustness, bundle)
+        if reports := reports_of(train):
+            copy_pages(reports, bundle / SEARCH_REPORT, "figures/search/")
+        _write_documents(bundle, config, evidence, parts)
     return out
 
 
@@ -136,7 +133,7 @@ def renew(bundle: Path, out: Path, *, cross_domain: Path | None = None, robustne
         robustness: See `export`; None keeps what the bundle has.
 
     Raises:
-        DataError: No measure is given, `out` is not empty, or the changes of films were measured with another bundle.
+        DataError: No measure is given, `out` is not empty, or films were changed and graded with another bundle.
         OutputError: `out` can't be written.
     """
     _check_empty(out)
@@ -146,25 +143,33 @@ def renew(bundle: Path, out: Path, *, cross_domain: Path | None = None, robustne
     evidence = before.evidence
     if robustness:
         measured = _robustness(robustness)
-        evidence = replace(evidence, robustness=measured)
-        if measured.grader.name != before.config.name:
+        grader, own = measured.grader, Grader(name=before.config.name, revision=before.digest)
+        if grader != own:
             raise DataError(
-                f"{robustness} was measured with {measured.grader.name}, and {bundle} is"
-                f" {before.config.name}; give the output of `python -m benchmarks.robustness --bundle {bundle}`."
+                f"{robustness} was measured with {grader.name}, revision {grader.revision}, and {bundle} is {own.name},"
+                f" revision {own.revision}; give the output of `python -m benchmarks.robustness --bundle {bundle}`."
             )
+        evidence = replace(evidence, robustness=measured)
     if cross_domain:
         evidence = replace(evidence, cross_domain=_cross_domain(cross_domain))
+    with _writing(out) as renewed:
+        shutil.copytree(bundle, renewed)
+        if robustness:
+            _copy_picture(robustness, renewed)
+        _write_evidence(renewed, before.config, evidence)
+    return out
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[Path]:
+    """Yield the path of a bundle that takes the place of the empty or missing folder `out` when it is complete."""
     with steps.writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(out) as renewed:
-            shutil.copytree(bundle, renewed)
-            if robustness:
-                _copy_picture(robustness, renewed)
-            _write_evidence(renewed, before.config, evidence)
-            read_bundle(renewed)
+        with replacing(out) as bundle:
+            yield bundle
+            read_bundle(bundle)
             if out.exists():
                 out.rmdir()
-    return out
 
 
 def _check_empty(out: Path) -> None:

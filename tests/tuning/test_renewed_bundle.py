@@ -16,10 +16,11 @@ SHIPPED = pull()
 
 @pytest.fixture
 def measured(tmp_path: Path) -> Path:
-    """What `benchmarks.robustness` wrote, with one change of films fewer than the shipped bundle has."""
+    """What `benchmarks.robustness` writes with the shipped bundle, with one change fewer than the bundle's record."""
     folder = tmp_path / "robustness"
     folder.mkdir()
     evidence = json.loads((SHIPPED / "evidence.json").read_text("utf-8"))["robustness"]
+    evidence["grader"]["revision"] = read_bundle(SHIPPED).digest
     evidence["collections"] = {name: rows[:-1] for name, rows in evidence["collections"].items()}
     (folder / "robustness.json").write_text(json.dumps(evidence), "utf-8")
     shutil.copyfile(SHIPPED / "figures" / "sets.png", folder / "robustness.png")
@@ -47,13 +48,14 @@ def test_a_bundle_gets_other_measures_and_keeps_everything_else(measured: Path, 
     assert picture == (measured / "robustness.png").read_bytes()
 
 
-def test_measures_of_another_bundle_are_refused(measured: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["name", "revision"])
+def test_measures_of_another_bundle_are_refused(what: str, measured: Path, tmp_path: Path) -> None:
     from tuning.export import renew
 
     evidence = json.loads((measured / "robustness.json").read_text("utf-8"))
-    evidence["grader"]["name"] = "another"
+    evidence["grader"][what] = "another"
     (measured / "robustness.json").write_text(json.dumps(evidence), "utf-8")
-    with pytest.raises(DataError, match=r"measured with another, and .* is kneeoa-cnn"):
+    with pytest.raises(DataError, match=r"measured with .*another.* is kneeoa-cnn, revision"):
         renew(SHIPPED, tmp_path / "renewed", robustness=measured)
     assert not (tmp_path / "renewed").exists()
 

@@ -246,8 +246,7 @@ def _front(trials: Sequence[Trial], settings: SearchSettings, out: Path) -> Sect
     figures.plot_front(costly, front, objective, out / "pareto.png")
     text = (
         "No other trial beats one of these in quality (the mean over folds, if there are any), milliseconds and bytes"
-        " together. Time is that of one film in"
-        " onnxruntime on one thread of the machine that trained the trial.",
+        " together. Time is that of one film in onnxruntime on one thread of the machine that trained the trial.",
     )
     names = ("trial", "log loss", "QWK", *_of_folds(front[0]), "ms", "MB")
     rows = [tuple(_row(trial, ()).get(name, "-") for name in names) for trial in front]
