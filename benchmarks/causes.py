@@ -5,14 +5,24 @@
     python -m tuning train ... --variants 4 --out runs/folded-changed
     python -m tuning train ... --architecture folded-lite0@128 --out runs/lite0
     python -m tuning train ... --architecture folded-lite0@128 --variants 4 --out runs/lite0-changed
+
+    python -m tuning search --data runs/audit --space full --tuner random --trials 1 --epochs 1 --no-named \\
+        --films 200 --only crop=fit --only reach=1.0 --only backbone= --only size=128 --only view=whole --only fold=True \\
+        --only stem=conv5 --only block=residual --only widths=32-64-128-192 --only blocks=1 --only dense= \\
+        --only normalisation=True --only pooling=average --only dropout=0.2 --only loss=soft_ordinal \\
+        --only learning_rate=0.002 --only augmentation=0.7 --only weight_decay=0.01 --workers 0 --out runs/whole-search
+    python -m tuning train --data runs/whole-search --architecture 0 --datasets oai --epochs 5 --batch 32 \\
+        --mixup 0.3 --occlusion 0.4 --out runs/whole
+
     python -m benchmarks.causes --trained "from nothing=runs/folded" --trained "ImageNet=runs/lite0" ... \\
         --out docs/evidence/causes
 
-The trainings differ in the network with its first weights, and in what films it sees. Each is measured on validation
-films of its own collection, and on those of every other one: as they are; with the texture (radial power spectrum) of
-its own collection's films; with their histogram of grays; and with the texture, then the grays. The AUC says whether
-films are in order. The QWK "by rank" gives the grades in the proportions of the readers, so that only the order counts,
-and not where a reader draws the limits between grades. No test film is used. Writes causes.json and causes.md.
+The search is of one trial: it writes down the network `folded` for whole films. The trainings differ in the network
+with its first weights, and in what films it sees. Each is measured on validation films of its own collection, and on
+those of every other one: as they are; with the texture (radial power spectrum) of its own collection's films; with
+their histogram of grays; and with the texture, then the grays. The AUC says whether films are in order. The QWK "by
+rank" gives the grades in the proportions of the readers, so that only the order counts, and not where a reader draws
+the limits between grades. No test film is used. Writes causes.json and causes.md.
 """
 
 from __future__ import annotations
@@ -100,12 +110,15 @@ def with_texture(film: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def treated(knees: Knees, own: Knees) -> Iterator[tuple[str, Knees]]:
-    """Yield the knees as they are, and as the collection that a network learnt from would show them.
+    """Yield the knees as they are, and framed ones as the collection that a network learnt from would show them.
 
     Args:
-        knees: Framed knees of another collection.
-        own: Framed knees of the network's own.
+        knees: Knees of another collection.
+        own: Knees of the network's own.
     """
+    if not knees.framed:  # a whole film has padding, which would count as texture and gray
+        yield "as they are", knees
+        return
     grays = quantiles(own.pixels)
     texture = np.mean([amplitudes(film) for film in own.pixels], axis=0)
     ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
