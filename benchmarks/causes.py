@@ -7,9 +7,9 @@
     python -m tuning train ... --architecture folded-lite0@128 --variants 4 --out runs/lite0-changed
 
     python -m tuning search --data runs/audit --space full --tuner random --trials 1 --epochs 1 --no-named \\
-        --films 200 --only crop=fit --only reach=1.0 --only backbone= --only size=128 --only view=whole --only fold=True \\
-        --only stem=conv5 --only block=residual --only widths=32-64-128-192 --only blocks=1 --only dense= \\
-        --only normalisation=True --only pooling=average --only dropout=0.2 --only loss=soft_ordinal \\
+        --films 200 --only crop=fit --only reach=1.0 --only backbone= --only size=128 --only view=whole \\
+        --only fold=True --only stem=conv5 --only block=residual --only widths=32-64-128-192 --only blocks=1 \\
+        --only dense= --only normalisation=True --only pooling=average --only dropout=0.2 --only loss=soft_ordinal \\
         --only learning_rate=0.002 --only augmentation=0.7 --only weight_decay=0.01 --workers 0 --out runs/whole-search
     python -m tuning train --data runs/whole-search --architecture 0 --datasets oai --epochs 5 --batch 32 \\
         --mixup 0.3 --occlusion 0.4 --out runs/whole
