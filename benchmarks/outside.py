@@ -5,7 +5,8 @@
 
 The archive holds frontal films of both knees in the folder films/. They are screened as they are, and under changes
 that keep both knees in the film and the space between them in its middle. A film has each knee once where one box lies
-in each half of it. Writes outside.json, which names the other films, and outside.md.
+in each half of it. The heatmap of a knee peaks in the joint space or beside it; a flat one is not shown. Writes
+outside.json, which names the other films, and outside.md.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.evidence.robustness import AS_IT_IS
 from kneeoa_hub.imaging.letterbox import Box
 from tuning.evaluation.film_changes import CHANGES
+from tuning.evaluation.occlusion import JOINT
 
 from .measuring import write_figures
 
@@ -31,6 +33,7 @@ CHANGED = ("white border 10%", "cut to .9", "turned by 7 degrees", "gamma 2", "c
 """These are names of changes. A film that is cut closer than this may lose a part of a knee."""
 ONCE = "each knee once"
 OUTCOMES = (ONCE, "one knee", "refused", "a place twice or more")
+PEAKS = ("heatmap peaks in the joint space", "beside it", "no heatmap")
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,21 @@ class Row:
         change: Its name.
         counts: How many films have each of OUTCOMES.
         lacking: The outcome of each film in which not every knee is found once.
+        peaks: How many of the graded knees have each of PEAKS.
     """
 
     change: str
     counts: dict[str, int]
     lacking: dict[str, str]
+    peaks: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A film has one of OUTCOMES, and each of its knees one of PEAKS."""
+
+    outcome: str
+    peaks: tuple[str, ...]
 
 
 def outcome(boxes: Sequence[Box], width: int) -> str:
@@ -56,30 +69,46 @@ def outcome(boxes: Sequence[Box], width: int) -> str:
     return ("refused", "one knee", ONCE)[len(boxes)]
 
 
-def row(change: str, by_film: Mapping[str, str]) -> Row:
-    """Count the outcomes of films under a change."""
-    counts = Counter(by_film.values())
-    lacking = {film: one for film, one in by_film.items() if one != ONCE}
-    return Row(change, {one: counts[one] for one in OUTCOMES}, lacking)
+def peak(heatmap: np.ndarray) -> str:
+    """Return which of PEAKS a heatmap [h,w] over a knee's box has."""
+    if not heatmap.any():
+        return PEAKS[2]
+    down, across = (
+        (place + 0.5) / side
+        for place, side in zip(np.unravel_index(int(heatmap.argmax()), heatmap.shape), heatmap.shape, strict=True)
+    )
+    left, top, right, bottom = JOINT
+    return PEAKS[0] if left <= across < right and top <= down < bottom else PEAKS[1]
+
+
+def row(change: str, by_film: Mapping[str, Answer]) -> Row:
+    """Count the answers to films under a change."""
+    counts = Counter(answer.outcome for answer in by_film.values())
+    peaks = Counter(one for answer in by_film.values() for one in answer.peaks)
+    lacking = {film: answer.outcome for film, answer in by_film.items() if answer.outcome != ONCE}
+    return Row(change, {one: counts[one] for one in OUTCOMES}, lacking, {one: peaks[one] for one in PEAKS})
 
 
 def measured(grader: KneeGrader, films: Mapping[str, np.ndarray]) -> Iterator[Row]:
     """Yield a row of the films as they are, and one of each change."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, Answer]] = {}
     changes = [change for change in CHANGES if change.name in CHANGED]
     for number, (name, pixels) in enumerate(films.items()):
         changed = {change.name: change.apply(pixels, np.random.default_rng(number)) for change in changes}
         for change, film in {AS_IT_IS: pixels, **changed}.items():
-            boxes = [knee.box for knee in grader.grade(film).knees]
-            found.setdefault(change, {})[name] = outcome(boxes, film.shape[1])
+            knees = grader.grade(film).knees
+            once = outcome([knee.box for knee in knees], film.shape[1])
+            found.setdefault(change, {})[name] = Answer(once, tuple(peak(knee.heatmap) for knee in knees))
     for change, by_film in found.items():
         yield row(change, by_film)
 
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as Markdown."""
-    lines = [(one.change, *(one.counts[name] for name in OUTCOMES)) for one in rows]
-    return markdown_table(("films", *OUTCOMES), lines) + "\n"
+    lines = [
+        (one.change, *(one.counts[name] for name in OUTCOMES), *(one.peaks[name] for name in PEAKS)) for one in rows
+    ]
+    return markdown_table(("films", *OUTCOMES, *PEAKS), lines) + "\n"
 
 
 def main() -> None:

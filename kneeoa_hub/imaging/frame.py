@@ -111,7 +111,8 @@ def frame(
         box = (left + first * step, top + start * step, left + last * step, top + stop * step)
         values[start:stop, first:last] = _resampled(pixels, box, (last - first, stop - start))
     mean, deviation = exposure(values, ends)
-    scaled = (values[start:stop, first:last] - mean) / max(deviation, LEAST_SPREAD)
+    with np.errstate(over="ignore"):  # a film that is flat but for a few pixels; what is infinite is clipped
+        scaled = (values[start:stop, first:last] - mean) / max(deviation, LEAST_SPREAD)
     levels = (np.clip(scaled, DARKEST, BRIGHTEST) - DARKEST) / (BRIGHTEST - DARKEST)
     framed = np.zeros((side, side), np.uint8)
     framed[start:stop, first:last] = np.rint(255 * levels)

@@ -54,6 +54,14 @@ def test_a_flat_film_and_a_place_beyond_it_give_a_frame() -> None:
     assert not beyond.pixels.any()
 
 
+def test_a_film_that_is_flat_but_for_a_few_pixels_gives_a_frame() -> None:
+    film = np.full((300, 300), 40, np.uint8)
+    film[148:152, 148:152] = 240
+    pixels = frame(film, Place(150, 150, 300)).pixels
+    assert pixels[SIDE // 2, SIDE // 2] == 255
+    assert pixels[SIDE // 4, SIDE // 4] < 255
+
+
 def test_the_inputs_of_the_network_have_a_mean_near_zero() -> None:
     values = network_values(frame(FILM, PLACE).pixels)
     assert values.shape == (SIDE, SIDE, 1)

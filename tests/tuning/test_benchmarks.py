@@ -128,9 +128,19 @@ def test_a_film_of_both_knees_is_counted_once_whatever_is_found_in_it():
     found = {(): "refused", (left,): "one knee", (left, right): "each knee once"}
     found |= {(left, beside): "a place twice or more", (left, beside, right): "a place twice or more"}
     assert {boxes: outside.outcome(boxes, 100) for boxes in found} == found
-    row = outside.row("as they are", dict(zip("abcde", found.values(), strict=True)))
-    assert outside.table([row]).splitlines()[-1] == "| as they are | 1 | 1 | 1 | 2 |"
+    answers = {name: outside.Answer(one, ()) for name, one in zip("abcde", found.values(), strict=True)}
+    row = outside.row("as they are", answers)
+    assert outside.table([row]).splitlines()[-1] == "| as they are | 1 | 1 | 1 | 2 | 0 | 0 | 0 |"
     assert set(row.lacking) == {"a", "b", "d", "e"}
+
+
+def test_a_heatmap_peaks_in_the_joint_space_or_beside_it_or_is_flat():
+    heatmap = np.zeros((32, 24), np.float32)
+    heatmap[16, 3] = 1
+    in_joint = outside.Answer("one knee", (outside.peak(heatmap), outside.peak(np.zeros_like(heatmap))))
+    heatmap[4, 12] = 2
+    row = outside.row("as they are", {"a": in_joint, "b": outside.Answer("one knee", (outside.peak(heatmap),))})
+    assert tuple(row.peaks.values()) == (1, 1, 1)
 
 
 def test_films_of_other_parts_are_counted_by_what_they_show_and_together(grader, films, tmp_path):

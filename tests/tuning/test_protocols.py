@@ -84,7 +84,7 @@ def audited(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bundle(audited, architecture, tmp_path_factory):
-    """A bundle with the smaller of two protocols, from a short training with variants."""
+    """A bundle with the smaller of two protocols and a closer frame, from a short training with variants."""
     from tuning.evaluate import evaluate
     from tuning.export import export
     from tuning.train import train
@@ -95,7 +95,7 @@ def bundle(audited, architecture, tmp_path_factory):
     settings = TrainSettings(epochs=1, batch=16, architectures=("0000",), protocols=True, variants=3)
     with eagerly():
         trained = train(searched, root / "train", settings)
-    evaluated = evaluate(trained, root / "evaluate", test=False, protocol="clinic")
+    evaluated = evaluate(trained, root / "evaluate", test=False, protocol="clinic", reach=0.9)
     return export(evaluated, root / "bundle")
 
 
@@ -134,6 +134,7 @@ def test_members_of_a_bundle_are_trained_further_and_what_they_may_have_seen_is_
     (member,) = record.members
     assert member.name == "0000-0"
     assert "trained further" in (member.origin or "")
+    assert (member.architecture or {})["reach"] == 0.9
     (seen,) = steps.read_json(trained / "seen.json").values()
     assert set(seen) == {film.sha256 for film in read_films(audited) if film.split == "train"}
     with pytest.raises(SettingsError, match="no such protocol"):

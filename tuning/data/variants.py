@@ -19,8 +19,11 @@ from .datasets import CACHE, Knees, bright_bone, mapped
 from .sources import FilmReader
 from .variation import gray_bytes, vary
 
+CHANGES = 2
+"""This number grows when films are changed in another way, so that variants of an earlier way are made again."""
 VARIANTS, PLAIN = 6, 2
-"""Each film has VARIANTS copies; the first PLAIN of them differ only in a moved frame."""
+"""Each film has VARIANTS copies; the first PLAIN of them differ only in a moved frame. Of the others every second one
+is changed twice: several changes come together on real films, and strong changes are rare among single ones."""
 MOVED, SCALED = 0.025, 0.05
 """A frame's middle and the logarithm of its side have these deviations, as a locator errs; the first is in sides of the
 joint."""
@@ -39,7 +42,7 @@ def load_variants(audit: Path, knees: Knees, config: InputConfig, count: int = V
         seed: Seed of the changes.
     """
     made_of = fingerprint(
-        [[film.sha256, film.inverted, film.place.x, film.place.y, film.place.side] for film in knees.films]
+        [CHANGES, [[film.sha256, film.inverted, film.place.x, film.place.y, film.place.side] for film in knees.films]]
     )
     reach = "" if config.reach == 1 else f"-{config.reach:g}"
     name = f"variants-{config.height}-{config.low:g}-{config.high:g}{reach}-{count}-{seed}-{made_of}.npy"
@@ -86,6 +89,8 @@ def _variant(
 ) -> np.ndarray:
     if number >= PLAIN:
         varied = vary(pixels, place, rng)
+        if (number - PLAIN) % 2:
+            varied = vary(varied.pixels, varied.place, rng)
         left, top, right, bottom = inner_film(varied.pixels)
         pixels, place = varied.pixels[top:bottom, left:right], varied.place
         place = Place(place.x - left, place.y - top, place.side)

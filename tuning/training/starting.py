@@ -27,6 +27,7 @@ class Start:
         seeds: Their seeds.
         seen: sha256 of the films of this audit that they may have been trained on.
         origin: The bundle's name, version and revision.
+        reach: The reach of the bundle's frames, see `InputConfig`.
         test_evaluations: How often the bundle was measured on test films.
     """
 
@@ -34,6 +35,7 @@ class Start:
     seeds: tuple[int, ...]
     seen: tuple[str, ...]
     origin: str
+    reach: float
     test_evaluations: int
 
     def planned(self, settings: TrainSettings) -> list[PlannedMember]:
@@ -42,7 +44,7 @@ class Start:
             PlannedMember(
                 member.name,
                 seed,
-                replace(member.architecture, crop="frame", learning_rate=settings.rate),
+                replace(member.architecture, crop="frame", reach=self.reach, learning_rate=settings.rate),
                 settings.epochs,
                 start=f"{member.name}-start",
                 teacher=settings.teacher,
@@ -95,5 +97,6 @@ def start_from(address: str, names: Collection[str], audit: Path) -> Start:
         tuple(seeds[row] for row in kept),
         tuple(sorted(film.sha256 for film in read_films(audit) if film.split == "train" and film.dataset in datasets)),
         f"{bundle.config.name} {bundle.config.version} (revision {revision_of(folder)})",
+        bundle.config.input.reach,
         bundle.evidence.test_evaluations,
     )
