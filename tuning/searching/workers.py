@@ -131,6 +131,7 @@ def conduct(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, r
                 doing = doing_now(out)
                 progress.at(*progress_of(oracle.ended(), doing, settings))
                 time.sleep(WATCH_S)
+            progress.at(*progress_of(oracle.ended(), (), settings))  # a trial may have ended since
         finally:
             _end(workers)
             sign.remove()
