@@ -16,16 +16,15 @@ def changed(evidence: RobustnessEvidence | None, figures: str) -> str:
     if not evidence:
         return ""
     collections = evidence.collections
-    names = {row.change: None for rows in collections.values() for row in rows}
     headings = [f"{heading}, {escaped(collection_title(name))}" for heading in COLUMNS for name in collections]
     films = [f"{rows[0].qwk.n} ({escaped(collection_title(name))})" for name, rows in collections.items()]
     return section(
         "## Do the grades hold when a film is changed?",
-        f"{listed(films)} validation films were changed in {len(names) - 1} ways that leave a reader able to grade"
-        " them, and graded as any film is. Networks learn from other random changes. Shift: the mean change of"
+        f"{listed(films)} validation films were changed in {len(evidence.changes) - 1} ways that leave a reader able to"
+        " grade them, and graded as any film is. Networks learn from other random changes. Shift: the mean change of"
         " severity, the mean grade, in grades. Refused: the proportion of the films that are graded without the"
         " change.",
-        table(("films", *headings), [(name, *_cells(name, collections)) for name in names]),
+        table(("films", *headings), [(name, *_cells(name, collections)) for name in evidence.changes]),
         f"The films were graded with {evidence.grader.name}, revision `{evidence.grader.revision}`. A bundle that holds"
         " these measures has another revision. evidence.json has their 95% intervals, the accuracy, the AUC and the"
         " coverage.",

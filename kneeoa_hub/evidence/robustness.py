@@ -35,3 +35,9 @@ class RobustnessEvidence:
     collections: Annotated[
         dict[str, tuple[ChangeEvidence, ...]], "By collection, a row for each change; the first is without one."
     ]
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The names of the rows of all collections, in the order of the collection that has most of them."""
+        longest_first = sorted(self.collections.values(), key=len, reverse=True)
+        return tuple(dict.fromkeys(row.change for rows in longest_first for row in rows))

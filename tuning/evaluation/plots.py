@@ -209,7 +209,7 @@ def plot_robustness(evidence: RobustnessEvidence, path: Path) -> None:
         path: The PNG file to write.
     """
     plot = pyplot()
-    names = list(dict.fromkeys(row.change for rows in evidence.collections.values() for row in rows[1:]))
+    names = evidence.changes[1:]
     figure, axes = plot.subplots(1, 3, figsize=(10, 1.2 + 0.2 * len(names)), sharey=True)
     panels = {"same": "proportion of same grade", "bias": "shift of severity, grades", "refused": "proportion refused"}
     for axis, (name, heading) in zip(axes, panels.items(), strict=True):
