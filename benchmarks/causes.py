@@ -184,7 +184,7 @@ def table(rows: Sequence[Row]) -> str:
     return markdown_table(headings, lines) + "\n"
 
 
-def _named(text: str) -> tuple[str, Path]:
+def named_folder(text: str) -> tuple[str, Path]:
     """Return NAME=DIR as its two parts. Raises ArgumentTypeError where one is missing."""
     name, _, folder = text.partition("=")
     if not name or not folder:
@@ -196,7 +196,9 @@ def main() -> None:
     """Measure, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     trained = "a name and the output folder of `python -m tuning train`; may be repeated"
-    parser.add_argument("--trained", type=_named, action="append", required=True, metavar="NAME=DIR", help=trained)
+    parser.add_argument(
+        "--trained", type=named_folder, action="append", required=True, metavar="NAME=DIR", help=trained
+    )
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     console.prepare()

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import ablation, adapt_shift, causes, members, other_parts, outside
+from benchmarks import ablation, adapt_shift, causes, members, other_parts, outside, protocol_ways
 from kneeoa_hub.evidence import Estimate
+from kneeoa_hub.imaging.frame import Place
 from tuning.data.table import read_films
 
 
@@ -141,6 +142,19 @@ def test_a_heatmap_peaks_in_the_joint_space_or_beside_it_or_is_flat():
     heatmap[4, 12] = 2
     row = outside.row("as they are", {"a": in_joint, "b": outside.Answer("one knee", (outside.peak(heatmap),))})
     assert tuple(row.peaks.values()) == (1, 1, 1)
+
+
+def test_knees_from_outside_count_by_their_changed_copies_and_by_age():
+    def answers(*oa: float) -> np.ndarray:
+        return np.array([[1 - one, 0, one, 0, 0] for one in oa])
+
+    knees = [
+        protocol_ways.OutsideKnee(film, age, np.zeros((1, 1)), Place(0, 0, 1))
+        for film, age in (("a", 30), ("a", 30), ("b", 35), ("c", 60))
+    ]
+    by_change = {"": answers(0.1, 0.6, 0.2, 0.9), "noise": answers(0.1, 0.4, 0.2, 0.9), "blur": answers(0, 0.7, 0, 0.6)}
+    figures = protocol_ways.outside_figures(by_change, knees)
+    assert figures == {"knees": 4, "same": 0.875, "age": 0.5, "young": 2, "young_called": 1}
 
 
 def test_films_of_other_parts_are_counted_by_what_they_show_and_together(grader, films, tmp_path):

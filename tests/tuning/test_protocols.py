@@ -83,10 +83,8 @@ def audited(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def bundle(audited, architecture, tmp_path_factory):
-    """A bundle with the smaller of two protocols and a closer frame, from a short training with variants."""
-    from tuning.evaluate import evaluate
-    from tuning.export import export
+def trained(audited, architecture, tmp_path_factory):
+    """A short training with two protocols and variants."""
     from tuning.train import train
     from tuning.training.plan import TrainSettings
 
@@ -94,7 +92,16 @@ def bundle(audited, architecture, tmp_path_factory):
     searched = write_search(root / "search", audited, [architecture])
     settings = TrainSettings(epochs=1, batch=16, architectures=("0000",), protocols=True, variants=3)
     with eagerly():
-        trained = train(searched, root / "train", settings)
+        return train(searched, root / "train", settings)
+
+
+@pytest.fixture(scope="module")
+def bundle(trained, tmp_path_factory):
+    """A bundle with the smaller of two protocols and a closer frame."""
+    from tuning.evaluate import evaluate
+    from tuning.export import export
+
+    root = tmp_path_factory.mktemp("bundled")
     evaluated = evaluate(trained, root / "evaluate", test=False, protocol="clinic", reach=0.9)
     return export(evaluated, root / "bundle")
 
@@ -141,3 +148,25 @@ def test_members_of_a_bundle_are_trained_further_and_what_they_may_have_seen_is_
         evaluate(trained, tmp_path / "other", test=False, protocol="hospital")
     with pytest.raises(SettingsError, match="no such member"):
         train(audited, tmp_path / "none", TrainSettings(start=str(bundle), members=("folded-0",)))
+
+
+@pytest.mark.slow
+def test_ways_to_train_on_two_collections_are_compared_and_a_network_can_give_the_grades(audited, trained, tmp_path):
+    from benchmarks.protocol_ways import OutsideKnee, measured, relabel, table
+    from kneeoa_hub.imaging.frame import Place
+    from kneeoa_hub.imaging.phantom import knee_film
+    from tuning.data.table import read_films
+
+    knees = [
+        OutsideKnee(f"{age}.png", age, knee_film(grade, grade).pixels, Place(120, 120, 200))
+        for age, grade in ((30, 0), (70, 4))
+    ]
+    rows = list(measured("two classifiers", trained, knees))
+    assert {row.answers for row in rows} == {"ward", "clinic"}
+    assert all(set(row.collections) == {"ward", "clinic"} and row.young == 1 for row in rows)
+    assert table(rows).count("two classifiers") == 2
+    relabel(trained, "ward", tmp_path / "relabelled")
+    before, after = read_films(audited), read_films(tmp_path / "relabelled")
+    changed = {new.dataset for old, new in zip(before, after, strict=True) if old.grade != new.grade}
+    assert changed == {"ward"}
+    assert all(old.grade == new.grade for old, new in zip(before, after, strict=True) if old.split != "train")
