@@ -22,6 +22,14 @@ def test_a_change_gives_a_film_that_can_be_read_the_same_for_the_same_seed(chang
     assert once.shape != FILM.shape or not np.array_equal(once, FILM)
 
 
+def test_changes_that_come_together_leave_something_of_the_film() -> None:
+    pytest.importorskip("skimage")
+    number, several = len(CHANGES) - 1, CHANGES[-1]
+    assert several.kind == "several"
+    for film in (87, 114):  # of these a window on a white page left a black film
+        assert several.apply(FILM, np.random.default_rng([0, number, film])).std() > 9
+
+
 def test_names_of_changes_differ() -> None:
     assert len({change.name for change in CHANGES}) == len(CHANGES)
 

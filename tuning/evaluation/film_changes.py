@@ -194,10 +194,13 @@ def _screwed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _several(pixels: Pixels, rng: np.random.Generator, count: int = 3) -> Pixels:
-    """Apply some of the single changes in a random order, one of a kind at most."""
+    """Apply some of the single changes in a random order, one of a kind at most.
+
+    A change of exposure comes first: the window of a film that lies on a white page would leave nothing of the film.
+    """
     single = [change for change in CHANGES if change.kind != "several"]
     kinds = rng.permutation(sorted({change.kind for change in single}))[:count]
-    for kind in kinds:
+    for kind in sorted(kinds, key=lambda kind: kind != "exposure"):
         of_kind = [change for change in single if change.kind == kind]
         pixels = of_kind[int(rng.integers(len(of_kind)))].apply(pixels, rng)
     return pixels
