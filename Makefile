@@ -40,7 +40,7 @@ bench: .venv/ready  ## the figures of speed in docs/benchmarks.md
 SEARCH := --epochs 36 --least-epochs 4 --iterations 1 --batch 64 --films 10000 --validation-films 10000 --teacher kneeoa-cnn \
 	--only backbone=lite0,lite1 --only size=288 --only view=whole --only fold=True --only pooling=average --only dense= \
 	--only dropout=0.3 --only reach=0.85,1.0,1.15
-# requirements.lock has JAX for processors: docs/training.md says how to install that for a GPU.
+# requirements.lock has JAX for processors, tuning/requirements.lock that for a GPU: docs/training.md.
 MINUTES ?= 14
 weights: .venv/ready  ## a search on the films in KNEEOA_DATA, its chosen trials trained for MINUTES, a bundle; needs a GPU
 	$(AUDITED)

