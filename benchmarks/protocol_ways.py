@@ -161,7 +161,7 @@ def outside_figures(by_change: Mapping[str, np.ndarray], knees: Sequence[Outside
     return {
         "knees": len(knees),
         "same": float(np.mean(same)),
-        "age": float(spearmanr(worse, ages).statistic),
+        "age": float(np.asarray(spearmanr(worse, ages))[0]),
         "young": len(young),
         "young_called": int((young > 0.5).sum()),
     }
