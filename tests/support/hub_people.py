@@ -13,10 +13,13 @@ from typing import Any
 
 REPO = "lab/kneeoa"
 _FORKS = multiprocessing.get_context("forkserver")
-# What a call imports before it reads its environment: half of the time of a new process. huggingface_hub, which reads
-# it at once, is imported by each call anew.
+# What a call imports before it reads its environment: most of the time of a new process. huggingface_hub, which reads
+# it at once, is imported by each call anew, but what it imports in its turn is not.
 _FORKS.set_forkserver_preload(
-    ["numpy", "PIL.Image", "yaml", "httpx2", "kneeoa_hub.hub.pull_push", "kneeoa_hub.hub.retry"]
+    [
+        *("numpy", "PIL.Image", "yaml", "httpx2", "kneeoa_hub.hub.pull_push", "kneeoa_hub.hub.retry"),
+        *("anyio", "asyncio", "concurrent.futures.thread", "filelock", "httpcore2", "tqdm.auto", "truststore", "uuid"),
+    ]
 )
 
 
