@@ -25,7 +25,6 @@ from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.evidence.robustness import AS_IT_IS
 from kneeoa_hub.imaging.letterbox import Box
 from tuning.evaluation.film_changes import CHANGES
-from tuning.evaluation.occlusion import JOINT
 
 from .measuring import write_figures
 
@@ -71,6 +70,8 @@ def outcome(boxes: Sequence[Box], width: int) -> str:
 
 def peak(heatmap: np.ndarray) -> str:
     """Return which of PEAKS a heatmap [h,w] over a knee's box has."""
+    from tuning.evaluation.occlusion import JOINT  # brings SciPy, which takes a second
+
     if not heatmap.any():
         return PEAKS[2]
     down, across = (
