@@ -64,7 +64,9 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     if finished:
         return out
     teachers = dict.fromkeys(member.teacher for member in planned if member.teacher)
-    targets = {teacher: distillation.targets(audit, teacher, settings.datasets) for teacher in teachers}
+    targets = {
+        teacher: distillation.targets(audit, teacher, settings.datasets, settings.taught) for teacher in teachers
+    }
     protocols = _protocols(audit, settings, joining)
     for member in joining:
         member.write(out)

@@ -27,6 +27,7 @@ def test_half_of_a_target_is_the_label_and_half_are_the_teachers_probabilities(a
     knees = load_knees(audited, "train", read_bundle(grader.bundle.folder).config.input)
     assert np.allclose(targets.sum(1), 1, atol=1e-5)
     answered = 2 * targets - one_hot(knees.grades)
+    assert np.allclose(distillation.targets(audited, folder, taught=1.0), answered, atol=1e-5)
     film = knees.films[3]
     whole = [(0, 0, film.width, film.height)]
     asked = grader.grade(Path(film.source) / film.file, boxes=whole, force=True).knees[0].probabilities

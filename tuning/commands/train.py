@@ -30,10 +30,12 @@ def _train_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--precision", choices=PRECISION_CHOICES, default=PRECISION_CHOICES[0], help=PRECISION_HELP)
     step.add_argument("--datasets", default="", help="train only on these datasets, such as oai (default all)")
     teacher = (
-        "a bundle that was trained on the same films: its probabilities are half of the target; trials of a search that"
-        " drew teachers have their own"
+        "a bundle that was trained on the same films: its probabilities are a part of the target; trials of a search"
+        " that drew teachers have their own"
     )
     step.add_argument("--teacher", default="", metavar="ADDRESS", help=teacher)
+    taught = "proportion of the target that is the teacher's answer, 0 to 1; the label is the rest (default 0.5)"
+    step.add_argument("--taught", type=proportion, default=0.5, help=taught)
     join = (
         "add trained members: a member-NAME.weights.h5 of another training, a NAME.npz of an accelerator, a bundle, or"
         " a search on an accelerator, whose chosen trials join; may be given several times; with --architecture none no"
@@ -68,6 +70,7 @@ def _train(options: argparse.Namespace) -> str:
         datasets=tuple(filter(None, options.datasets.split(","))),
         precision=options.precision,
         teacher=options.teacher,
+        taught=options.taught,
         joined=tuple(options.join),
         members=tuple(filter(None, options.members.split(","))),
         start=options.start,

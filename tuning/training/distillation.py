@@ -1,4 +1,4 @@
-"""A published model shares the training targets: half is the label, and half the probabilities of a teacher.
+"""A published model shares the training targets: a part is the label, and a part the probabilities of a teacher.
 
 Readers of knee films differ, so a label says less than it seems to. A teacher's probabilities also say which films lie
 between two grades, and a network that is taught by one of its own kind can become better than it (Furlanello et al.,
@@ -20,18 +20,19 @@ from ..data.augment import one_hot
 from ..data.datasets import Knees, load_knees
 from ..data.summary import read_summary
 
-TEACHER_WEIGHT = 0.5
-"""The teacher's probabilities have this weight in the target; the label has the rest."""
+TAUGHT = 0.5
+"""This proportion of a target is the teacher's answer, unless a training says otherwise; the label is the rest."""
 BATCH = 64
 
 
-def targets(audit: Path, address: str, datasets: Collection[str] = ()) -> np.ndarray:
+def targets(audit: Path, address: str, datasets: Collection[str] = (), taught: float = TAUGHT) -> np.ndarray:
     """Return [N,5] float32, the targets of the training knees.
 
     Args:
         audit: Output folder of the audit.
         address: Address of the teacher's bundle.
         datasets: Only knees of these; all when none is named.
+        taught: Proportion of the target that is the teacher's answer.
 
     Raises:
         DataError: The teacher was trained on other films of these datasets, maybe on this audit's test films.
@@ -39,7 +40,7 @@ def targets(audit: Path, address: str, datasets: Collection[str] = ()) -> np.nda
     folder = pull(address)
     bundle = read_bundle(folder)
     check_films(address, bundle, audit)
-    return blended(folder, load_knees(audit, "train", bundle.config.input).of_datasets(datasets))
+    return blended(folder, load_knees(audit, "train", bundle.config.input).of_datasets(datasets), taught)
 
 
 def check_films(address: str, bundle: Bundle, audit: Path) -> None:
@@ -74,9 +75,15 @@ def check_films(address: str, bundle: Bundle, audit: Path) -> None:
         )
 
 
-def blended(folder: Path, knees: Knees) -> np.ndarray:
-    """Return [N,5] float32: the mean of labels and probabilities of the bundle in `folder`, for knees of its input."""
-    return TEACHER_WEIGHT * probabilities(folder, knees) + (1 - TEACHER_WEIGHT) * one_hot(knees.grades)
+def blended(folder: Path, knees: Knees, taught: float = TAUGHT) -> np.ndarray:
+    """Return [N,5] float32, the mean of labels and probabilities of a bundle.
+
+    Args:
+        folder: The bundle's.
+        knees: N knees of its input.
+        taught: Proportion of the bundle's answer; the label is the rest.
+    """
+    return taught * probabilities(folder, knees) + (1 - taught) * one_hot(knees.grades)
 
 
 def probabilities(folder: Path, knees: Knees) -> np.ndarray:

@@ -10,6 +10,7 @@ from kneeoa_hub.manifest import sha256_of
 from ..networks.architecture import Architecture
 from ..networks.search_space import NAMED, SEARCH_SPACE
 from ..run import steps
+from .distillation import TAUGHT
 from .search_result import (
     CHOSEN,
     RESULT,
@@ -54,8 +55,9 @@ class TrainSettings:
         occlusion: See `augment.Mixing`.
         datasets: Train and validate only on these; () means all.
         precision: Of the layers' arithmetic, one of PRECISIONS, or AUTO; weights and head stay float32.
-        teacher: Address of a bundle whose probabilities are half of the target, see `training.distillation`; "" for
+        teacher: Address of a bundle whose probabilities are a part of the target, see `training.distillation`; "" for
             none. The trials of a search that drew teachers have their own.
+        taught: Proportion of the target that is the teacher's answer, 0 to 1; the label is the rest.
         joined: Members of other trainings that join before the new ones: weights files, such as
             runs/before/member-folded-0.weights.h5, or addresses of bundles.
         members: Names of the joined members, or of those of `start`, that are taken; () means all.
@@ -77,6 +79,7 @@ class TrainSettings:
     datasets: tuple[str, ...] = ()
     precision: str = PRECISIONS[0]
     teacher: str = ""
+    taught: float = TAUGHT
     joined: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
     start: str = ""
