@@ -102,18 +102,13 @@ class Row:
     young_called: int
 
 
-def read_outside(data: Path, most: int | None = None) -> list[OutsideKnee]:
-    """Return the knees that the shipped bundle finds in an archive of films with the ages of their people.
-
-    Args:
-        data: The archive, with films/ and labels.csv.
-        most: Number of films at most.
-    """
+def read_outside(data: Path) -> list[OutsideKnee]:
+    """Return the knees that the shipped bundle finds in an archive of films/ and labels.csv with people's ages."""
     grader, knees = from_pretrained(threads=1), []
     with zipfile.ZipFile(data) as archive:
         (labels,) = (name for name in archive.namelist() if PurePosixPath(name).name == "labels.csv")
         rows = list(csv.DictReader(io.StringIO(archive.read(labels).decode("utf-8"))))
-        for row in rows[:most]:
+        for row in rows:
             with Image.open(io.BytesIO(archive.read(str(PurePosixPath(labels).parent / row["file"])))) as image:
                 pixels = np.asarray(image.convert("L"))
             found = grader.grade(pixels).knees
@@ -211,7 +206,7 @@ def relabel(training: Path, collection: str, out: Path) -> None:
     knees = load_knees(ensemble.audit, "train", ensemble.config).of_datasets([collection])
     answers = predict(ensemble.model, knees, f"grade {collection}").probabilities.argmax(1)
     grades = {film.sha256: int(grade) for film, grade in zip(knees.films, answers, strict=True)}
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
     for file in ensemble.audit.iterdir():
         if file.is_file():
             shutil.copy(file, out)
