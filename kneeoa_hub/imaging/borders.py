@@ -5,6 +5,7 @@ A border is not part of the knee. When a border of a tenth of the width was take
 
 import numpy as np
 
+from .film import MIN_SIDE
 from .letterbox import Box
 from .percentiles import median, percentiles
 
@@ -61,6 +62,17 @@ def inner_film(pixels: np.ndarray) -> Box:
         right -= _border(columns[left:right][::-1], spread)
         if (left, top, right, bottom) == before:
             break
+    return left, top, right, bottom
+
+
+def without_borders(pixels: np.ndarray) -> Box:
+    """Find the part of a film [H,W] that is located and graded; the films of a training are cut to it too.
+
+    It is left, top, right and bottom of `inner_film`, or the whole film where that part is too small to be graded.
+    """
+    left, top, right, bottom = inner_film(pixels)
+    if min(right - left, bottom - top) < MIN_SIDE:
+        return 0, 0, pixels.shape[1], pixels.shape[0]
     return left, top, right, bottom
 
 

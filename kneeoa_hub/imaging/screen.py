@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from .borders import inner_film
+from .borders import without_borders
 from .film import MIN_SIDE, Film
 from .gate import POSES, UPRIGHT, Gate, Pose, Verdict, to_upright
 from .letterbox import Box, Region
@@ -256,9 +256,7 @@ class Screener:
 def _content(film: Film) -> Box:
     """Return left, top, right and bottom of the film without declared padding and plain borders."""
     left, top, right, bottom = film.exposed or (0, 0, film.width, film.height)
-    inner = inner_film(film.pixels[top:bottom, left:right])
-    if min(inner[2] - inner[0], inner[3] - inner[1]) < MIN_SIDE:
-        return left, top, right, bottom
+    inner = without_borders(film.pixels[top:bottom, left:right])
     return left + inner[0], top + inner[1], left + inner[2], top + inner[3]
 
 

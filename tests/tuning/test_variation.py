@@ -8,8 +8,12 @@ import pytest
 from PIL import Image
 
 from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.imaging.film import Film
 from kneeoa_hub.imaging.frame import HIGH, LOW, Place
+from kneeoa_hub.imaging.letterbox import letterbox
 from kneeoa_hub.imaging.phantom import knee_film
+from kneeoa_hub.imaging.screen import Screener
+from tuning.data.datasets import fitted_knee
 from tuning.data.table import AuditedFilm, read_films, write_films
 from tuning.data.variation import gray_bytes, vary
 
@@ -79,6 +83,33 @@ def test_a_film_without_a_located_joint_counts_as_a_crop(audited_film):
     _, film = audited_film
     strip = AuditedFilm(**{**vars(film), "joint": None, "width": 300, "height": 162})
     assert strip.place == Place(150, 81, 300)
+
+
+def edged(kind: str) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """Return a film with edges, the part within them, and the left and top of that part."""
+    if kind == "black border":
+        return np.pad(FILM, ((30, 10), (20, 40))).astype(np.float32), FILM.astype(np.float32), (20, 30)
+    collimated = FILM.astype(np.float32)
+    collimated[:, :24], collimated[200:] = 9, 9
+    return collimated, collimated[:200, 24:], (24, 0)
+
+
+@pytest.mark.parametrize("kind", ["black border", "collimation"])
+def test_a_film_with_edges_is_framed_for_training_as_the_grader_frames_it(kind):
+    film, part, (left, top) = edged(kind)
+    joint = Place(part.shape[1] / 2, part.shape[0] / 2, 1.2 * max(part.shape))
+    half = joint.side / 2
+    region = joint.x - half, joint.y - half, joint.x + half, joint.y + half
+    screening = Screener(lambda pixels: (region,), square=True)(Film(film, "knee.png"))
+    assert screening.film.pixels.shape == part.shape
+    graded = letterbox(screening.film.pixels, screening.graded[0], FRAMED)
+    row = AuditedFilm(
+        "site", "", "knee.png", 2, "a", "left", "train", "0", "0", film.shape[1], film.shape[0], 1, 0, "yes",
+        joint=Place(joint.x + left, joint.y + top, joint.side),
+    )  # fmt: skip
+    trained = fitted_knee(film, row, FRAMED)
+    assert trained.content == graded.content
+    assert np.array_equal(trained.pixels, graded.pixels)
 
 
 def test_variants_are_made_once_and_the_first_is_the_film_itself(audited_film):

@@ -20,6 +20,7 @@ from kneeoa_hub.imaging.letterbox import Letterboxed, letterbox, standardise
 from ..run import steps
 from ..run.content import fingerprint
 from ..run.folder import with_room
+from .cut import cut_borders
 from .exposure import brightness
 from .sources import FilmReader
 from .table import AuditedFilm, read_films
@@ -27,6 +28,8 @@ from .table import AuditedFilm, read_films
 CACHE = "arrays"
 """This folder beside an audit's films.csv holds the films as arrays. The name of a file follows from what it was made
 of: the films, their joints and the input."""
+FITTING = 2
+"""This number grows when films are fitted in another way, so that arrays of an earlier way are made again."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,8 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
     crop, framed = "" if config.crop == "fit" else f"-{config.crop}", config.crop == "frame"
     reach = "" if config.reach == 1 else f"-{config.reach:g}"
     kind = f"{split}-{config.height}x{config.width}-{config.low:g}-{config.high:g}{crop}{reach}"
-    made_of = fingerprint([(film.sha256, film.inverted, *(astuple(film.place) if framed else ())) for film in films])
+    rows = [(film.sha256, film.inverted, *(astuple(film.place) if framed else ())) for film in films]
+    made_of = fingerprint([FITTING, rows])
     cache = audit / CACHE / f"{kind}-of-{made_of[:16]}.npy"
     row = np.dtype([("pixels", np.uint8, (config.height, config.width)), ("content", np.int16, 4)])
     if (kept := mapped(cache, row, (len(films),))) is None:
@@ -135,14 +139,17 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
 def fitted_knee(pixels: np.ndarray, film: AuditedFilm, config: InputConfig) -> Letterboxed | Framed:
     """Return the knee of a film in the shape of an input: framed at its joint, or the whole film letterboxed.
 
+    Plain borders are cut off first, as a grader cuts them.
+
     Args:
         pixels: The film [H,W].
         film: Its row in the audit, with the place of the joint.
         config: The input that the knee has to fit.
     """
+    pixels, place = cut_borders(pixels, film.place)
     if config.crop == "frame":
-        return frame.frame(pixels, film.place, config.height, (config.low, config.high), config.reach)
-    return letterbox(pixels, (0, 0, film.width, film.height), config)
+        return frame.frame(pixels, place, config.height, (config.low, config.high), config.reach)
+    return letterbox(pixels, (0, 0, pixels.shape[1], pixels.shape[0]), config)
 
 
 def check_grades(training: np.ndarray, validation: np.ndarray) -> None:

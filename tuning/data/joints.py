@@ -10,7 +10,7 @@ from kneeoa_hub.bundle import LOCATOR, LocatorConfig, read_bundle
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.evidence import FindingEvidence
 from kneeoa_hub.hub.pull_push import pull
-from kneeoa_hub.imaging.borders import inner_film
+from kneeoa_hub.imaging.borders import without_borders
 from kneeoa_hub.imaging.frame import Place
 from kneeoa_hub.imaging.locate import Locator
 
@@ -62,7 +62,7 @@ def with_joints(films: Sequence[AuditedFilm], locator: Locator) -> list[AuditedF
 
 def locate(pixels: np.ndarray, locator: Locator) -> Place | None:
     """Return the surest joint of a film [H,W] with bright bone, or None where the locator finds none."""
-    left, top, right, bottom = inner_film(pixels)
+    left, top, right, bottom = without_borders(pixels)
     found = max(locator.joints(pixels[top:bottom, left:right]), key=lambda joint: joint.score, default=None)
     if found is None:
         return None

@@ -10,16 +10,16 @@ import numpy as np
 
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.files import replacing
-from kneeoa_hub.imaging.borders import inner_film
 from kneeoa_hub.imaging.frame import Place, frame
 
 from ..run import steps
 from ..run.content import fingerprint
+from .cut import cut_borders
 from .datasets import CACHE, Knees, bright_bone, mapped
 from .sources import FilmReader
 from .variation import gray_bytes, vary
 
-CHANGES = 2
+CHANGES = 3
 """This number grows when films are changed in another way, so that variants of an earlier way are made again."""
 VARIANTS, PLAIN = 6, 2
 """Each film has VARIANTS copies; the first PLAIN of them differ only in a moved frame. Of the others every second one
@@ -91,7 +91,6 @@ def _variant(
         varied = vary(pixels, place, rng)
         if (number - PLAIN) % 2:
             varied = vary(varied.pixels, varied.place, rng)
-        left, top, right, bottom = inner_film(varied.pixels)
-        pixels, place = varied.pixels[top:bottom, left:right], varied.place
-        place = Place(place.x - left, place.y - top, place.side)
+        pixels, place = varied.pixels, varied.place
+    pixels, place = cut_borders(pixels, place)
     return frame(pixels, moved(place, rng), config.height, (config.low, config.high), config.reach).pixels

@@ -8,11 +8,11 @@ import numpy as np
 
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import DataError
-from kneeoa_hub.imaging.borders import inner_film
 from kneeoa_hub.imaging.frame import Place
 from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, locator_input
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 
+from ..data.cut import cut_borders
 from ..data.datasets import bright_bone
 from ..data.sources import FilmReader
 from ..data.table import AuditedFilm
@@ -128,11 +128,10 @@ def _crop(knee: Knee, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
     """Return a crop changed at random, without its plain borders, and its joint, which may reach beyond the film."""
     side = len(knee.crop)
     varied = vary(np.rint(255 * knee.crop).astype(np.uint8), Place(side / 2, side / 2, side), rng)
-    left, top, right, bottom = inner_film(varied.pixels)
-    pixels, place = varied.pixels[top:bottom, left:right], varied.place
+    pixels, place = cut_borders(varied.pixels, varied.place)
     if rng.random() < INVERTED:
         pixels = 255 - pixels
-    return pixels, np.array([[place.x - left, place.y - top, place.side]], np.float32)
+    return pixels, np.array([[place.x, place.y, place.side]], np.float32)
 
 
 def _phantom(number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

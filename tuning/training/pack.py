@@ -10,7 +10,7 @@ import argparse
 import io
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from kneeoa_hub.files import is_file_name
 from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.imaging.film import Limits
 
+from ..data.cut import cut_borders
 from ..data.table import AuditedFilm, read_films
 from ..data.variation import gray_bytes
 from ..run import console, steps
@@ -325,8 +326,8 @@ def pack(audit: Path, path: Path) -> int:
     films = read_rows(audit)
     check_grades(*(np.array([film.grade for film in films if film.split == split]) for split in SPLITS))
     with FilmReader() as reader:
-        pictures = [gray_bytes(bright_bone(reader, film)) for film in films]
-    joints = np.array([(film.place.x, film.place.y, film.place.side) for film in films])
+        cut = [cut_borders(gray_bytes(bright_bone(reader, film)), film.place) for film in films]
+    pictures, joints = [pixels for pixels, _ in cut], np.array([astuple(place) for _, place in cut])
     rows = [(film.grade, film.dataset, film.split, film.file, film.leakage_group) for film in films]
     write(path, pictures, joints, rows, fingerprint=read_summary(audit).fingerprint)
     steps.write_json(path.parent / AUDIT, PackedAudit(str(audit.absolute()), steps.input_content(audit)))
