@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.imaging.borders import without_borders
 from kneeoa_hub.imaging.frame import HIGH, LOW, SIDE, Place, frame, network_values, place_of
 from kneeoa_hub.imaging.heatmap import heatmap_over
 from kneeoa_hub.imaging.letterbox import letterbox, network_input
@@ -23,8 +24,10 @@ def apart(one: np.ndarray, two: np.ndarray) -> float:
 @pytest.mark.parametrize("gray", [0, 128, 255])
 def test_a_border_does_not_change_the_frame(gray: int) -> None:
     bordered = np.pad(FILM, 40, constant_values=gray)
-    moved = Place(PLACE.x + 40, PLACE.y + 40, PLACE.side)
-    assert apart(frame(FILM, PLACE).pixels, frame(bordered, moved).pixels) < 0.5
+    left, top, right, bottom = without_borders(bordered)
+    wider = Place(PLACE.x, PLACE.y, 1.2 * WHOLE)
+    moved = Place(PLACE.x + 40 - left, PLACE.y + 40 - top, wider.side)
+    assert apart(frame(FILM, wider).pixels, frame(bordered[top:bottom, left:right], moved).pixels) < 0.5
 
 
 @pytest.mark.parametrize(("factor", "offset"), [(1.0, 0.0), (16.0, 300.0), (0.01, -5.0)])
