@@ -81,7 +81,8 @@ def main() -> None:
     pack = root / ".pack"
     sys.argv[1:] = ["--pack", str(pack), "--jobs", str(pack / "jobs.json"), "--out", str(root / "out")]
     sys.argv += ["--minutes", "0.02", "--precision", "float32"]
-    accelerated.main()
+    for _ in range(2):
+        accelerated.main()
     (pack / "answers-teacher.npz").write_bytes((root / "out" / "answers-teacher.npz").read_bytes())
     prepare(root / "before.json", KILLED_AFTER)
     with contextlib.suppress(SystemExit):

@@ -26,6 +26,8 @@ BATCHES = 3
 ROOT = Path(__file__).parents[2]
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 """Compiles in half of the time. The few steps of a test need no fast program."""
+SAID = ".npz", ": this command has trained it before"
+"""The first run of the command says this after the name of each job, the second one that."""
 JOBS = [
     {"name": "teacher", "architecture": SMALL, "batch": 8, "share": 0.5},
     {"name": "pupil", "architecture": SMALL, "batch": 8, "seed": 1, "teachers": ["teacher"]},
@@ -66,6 +68,8 @@ def trained(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = subprocess.run(list(map(str, command)), cwd=root, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
         assert ("warning: JAX finds no accelerator" in done.stdout) == (jax.default_backend() == "cpu")
+        if "--with" not in command:
+            assert [done.stdout.count(f"{job['name']}{what}") for job in JOBS for what in SAID] == [1, 1] * len(JOBS)
         environment["ON_ACCELERATOR"] = str(root / "after.json")
     return root / "out"
 

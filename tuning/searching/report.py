@@ -118,7 +118,7 @@ def _results(settings: SearchSettings, trials: list[Trial], search: Path, out: P
     timed = sorted((trial for trial in trials if trial.ended), key=lambda trial: trial.ended or 0)
     figures.plot_choices(trials, objective, out / "search.png")
     figures.plot_parallel(trials, objective, lower, out / "parallel.png")
-    sections = [_best(trials, settings.accelerated), *_ensemble(trials, search, settings.accelerated)]
+    sections = [_best(trials, settings.accelerated), *_ensemble(trials, search, settings)]
     if timed:
         figures.plot_progress(timed, objective, lower, out / "progress.png")
         sections.append(Section("Best so far", (), (), "progress.png", "Best result against minutes of training"))
@@ -140,8 +140,11 @@ def _results(settings: SearchSettings, trials: list[Trial], search: Path, out: P
 def _in_full(what: str, option: str, accelerated: bool) -> str:
     """How trials are trained in full, each with the teacher that it was drawn with."""
     if accelerated:
-        command = "python -m tuning.training.accelerated --pack PACK --search DIR --out runs/members"
-        return f"`{command}` trains the chosen ones for longer, where PACK is the pack."
+        command = "python -m tuning.training.accelerated --pack PACK --search DIR --out runs/members --minutes MINUTES"
+        return (
+            f"`{command}` trains the chosen ones anew in so many minutes together, where PACK is the pack. It refuses"
+            " to train one for fewer epochs than its trial had."
+        )
     return f"`python -m tuning train --data DIR{option} --out runs/train` trains the {what} in full."
 
 
@@ -155,8 +158,8 @@ def _best(trials: Sequence[Trial], accelerated: bool) -> Section:
     return Section("The best trials", text, [names, *(tuple(row.get(name, "-") for name in names) for row in rows)])
 
 
-def _ensemble(trials: Sequence[Trial], search: Path, accelerated: bool) -> list[Section]:
-    ensemble = choose(trials, search)
+def _ensemble(trials: Sequence[Trial], search: Path, settings: SearchSettings) -> list[Section]:
+    ensemble, accelerated, epochs = choose(trials, search), settings.accelerated, settings.epochs
     if not ensemble.chosen:  # trials of earlier releases left no answers
         return [Section("The ensemble", ensemble.left_out)]
     text = (
@@ -165,7 +168,7 @@ def _ensemble(trials: Sequence[Trial], search: Path, accelerated: bool) -> list[
         f" {LEAST_GAIN:g} or more, for at most {MOST_MEMBERS} members with {MOST_PARAMETERS / 1e6:g} million parameters"
         " together.",
         f"{_in_full('chosen ones', ' --architecture chosen', accelerated)} Each has the teacher that it was drawn with,"
-        " or none." + JOINED * accelerated,
+        " or none." + JOINED * (accelerated and ensemble.chosen[0].trial.epochs == epochs),
         *([OF_VALIDATION] if trials[0].folds_qwk is not None else []),
         *ensemble.left_out,
     )

@@ -6,15 +6,15 @@
 Jobs are trained one after the other, each in its share of the time; while one trains, the next is compiled. Jobs that
 differ in numbers alone are compiled once. What is kept is measured on validation films alone. docs/training.md has an
 example of jobs.json. With `--search` in place of `--jobs`, the jobs are the trials that a search on the same pack has
-chosen, each trained anew and longer.
+chosen, each trained anew, and for no fewer epochs. A command that was stopped goes on after the jobs that it finished.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ from ..run.folder import only_run
 from ..run.option_types import minutes
 from . import jax_steps
 from .jobs import Job, Measured, Outcome, chosen_jobs, jobs_from, targets
-from .pack import FILMS, Packed, Teacher, is_pack, keep_teacher, mean_answers, starts, teachers_of, unpack
+from .pack import ANSWERS, FILMS, Packed, Teacher, is_pack, keep_teacher, mean_answers, starts, teachers_of, unpack
+from .run_again import command_of, finished, steps_for
 
 STRENGTHS = 0.25, 0.6, 1.0
 """The changes have these strengths, as parts of the job's own; a film is as likely to have one as another."""
@@ -148,7 +149,10 @@ class Trainer:
         return self._programs[job.program].result()
 
     def train(self, job: Job, seconds: float) -> tuple[keras.Model, jax_steps.State, Outcome]:
-        """Train a job for so many seconds, counted from when its program is there."""
+        """Train a job for so many seconds, counted from when its program is there.
+
+        Raises DataError when they are too few for its least epochs.
+        """
         program, model = self.wait(job), self.model(job)
         state = jax_steps.begin(model)
         rng, rows = np.random.default_rng([job.seed, 7]), np.flatnonzero(self.packed.splits == "train")
@@ -166,8 +170,7 @@ class Trainer:
                 loss.block_until_ready()
                 each, clock = (time.monotonic() - clock) / MEASURED_STEPS, time.monotonic()
                 if done > FIRST_STEPS:
-                    left = seconds - (clock - begun)
-                    total = max(done + 1, done + int(0.97 * left / each))
+                    total = steps_for(job, done, seconds - (clock - begun), each, per_epoch)
                     self.say(f"{job.name}: {job.batch / each:.0f} films/s, {total / per_epoch:.1f} epochs")
             if total and done in {max(1, int(total * part)) for part in MEASURED_AT}:
                 history.append(self.measure(job, program, state))
@@ -287,27 +290,42 @@ def keep(folder: Path, model: keras.Model, state: jax_steps.State, outcome: Outc
 def run(pack: Path, jobs: Sequence[Job], out: Path, minutes: float) -> list[Outcome]:
     """Train every job in its share of the time; each is written when it has ended.
 
+    Jobs that an earlier run of the same command finished are not trained again, and the time is for the others.
+
     Args:
         pack: The folder with the films.
         jobs: The trainings, teachers before their pupils.
         out: The folder for the weights and the outcomes.
         minutes: The time for all jobs together.
+
+    Raises:
+        DataError: A job has time for fewer than its least epochs. It is not written; the jobs before it are.
     """
-    ends, outcomes = time.monotonic() + 60 * minutes, []
-    trainer = Trainer(pack, out)
+    ends, command = time.monotonic() + 60 * minutes, command_of(pack, keras.config.dtype_policy().name, minutes)
+    trainer, outcomes = Trainer(pack, out), finished(out, jobs, command)
     trainer.say(f"{jax.devices()[0]}, {len(trainer.heads)} films, protocols {', '.join(trainer.protocols)}")
-    for job in jobs:
+    for name, outcome in outcomes.items():
+        trainer.say(f"{name}: this command has trained it before, for {outcome.epochs:.1f} epochs")
+    trainer.teachers |= {name: one for name, one in teachers_of(out).items() if name in outcomes} if outcomes else {}
+    new = [job for job in jobs if job.name not in outcomes]
+    _list_outcomes(out, outcomes, jobs)
+    for job in new:
         trainer.compile(job)
-    for number, job in enumerate(jobs):
+    for number, job in enumerate(new):
         trainer.wait(job)
         left = ends - time.monotonic()
-        model, state, outcome = trainer.train(job, left * job.share / sum(one.share for one in jobs[number:]))
-        if any(job.name in pupil.teachers for pupil in jobs[number + 1 :]):
+        model, state, outcome = trainer.train(job, left * job.share / sum(one.share for one in new[number:]))
+        (out / f"{ANSWERS}{job.name}.npz").unlink(missing_ok=True)
+        if any(job.name in pupil.teachers for pupil in new[number + 1 :]):
             trainer.teach(job, state)
-        trainer.say(f"{job.name}: {keep(out, model, state, outcome)}")
-        outcomes.append(outcome)
-        steps.write_json(out / OUTCOMES, outcomes)
-    return outcomes
+        outcomes[job.name] = replace(outcome, command=command)
+        trainer.say(f"{job.name}: {keep(out, model, state, outcomes[job.name])}")
+        _list_outcomes(out, outcomes, jobs)
+    return [outcomes[job.name] for job in jobs]
+
+
+def _list_outcomes(out: Path, outcomes: Mapping[str, Outcome], jobs: Sequence[Job]) -> None:
+    steps.write_json(out / OUTCOMES, [outcomes[job.name] for job in jobs if job.name in outcomes])
 
 
 def _rates(job: Job, learning: float) -> jax_steps.Rates:
@@ -348,7 +366,7 @@ def main(given: Sequence[str] | None = None) -> int:
     jobs_of.add_argument("--jobs", type=Path, help="JSON: a list of jobs, see tuning.training.jobs.Job")
     jobs_of.add_argument("--search", type=Path, help="a search on the pack: its chosen trials are the jobs")
     parser.add_argument("--out", type=Path, required=True, help="folder for one NAME.npz a job")
-    parser.add_argument("--minutes", type=minutes, default=9.0, help="for everything, compiling included")
+    parser.add_argument("--minutes", type=minutes, default=9.0, help="for everything, compiling included; default: 9")
     parser.add_argument("--precision", default="mixed_bfloat16", help="of the layers' arithmetic")
     return console.exit_code(lambda: _train(parser.parse_args(given)))
 

@@ -14,9 +14,18 @@ from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.typed_json import FieldError, Range, from_json, to_json
 
 from ..networks.architecture import Architecture
+from ..networks.search_space import RECIPES, Recipe
 from ..run import steps
 from ..run.arrays import read_arrays
-from .search_result import chosen_trials, kept_member, parse_architecture
+from .search_result import (
+    CHOSEN,
+    TRIALS,
+    architecture_of_trial,
+    chosen_trials,
+    member_name,
+    parse_architecture,
+    row_of_trial,
+)
 
 SPREAD = 0.42
 """A soft label has this deviation, in grades (Diaz & Marathe, "Soft labels for ordinal regression", CVPR 2019)."""
@@ -44,6 +53,7 @@ class Job:
         taught: Proportion of the target that is the teachers' answer.
         unlabelled: Weight of the teachers' answer, by the default protocol, for films that another protocol graded.
         start: Name of a member in the pack whose weights it begins with, in place of a backbone's or random ones.
+        least_epochs: In time for fewer epochs it is not trained. A chosen trial needs as many as the trial had.
     """
 
     name: str
@@ -60,6 +70,7 @@ class Job:
     taught: Proportion = 0.5
     unlabelled: Proportion = 0.3
     start: str = ""
+    least_epochs: Annotated[float, Range(0, 100_000)] = 1.0
 
     @property
     def program(self) -> tuple[Architecture, int]:
@@ -102,6 +113,7 @@ class Outcome:
         protocols: The protocols in the order of the classifiers.
         fingerprint: Fingerprint of the audit whose films were trained on.
         test_evaluations: How often the bundles that taught it were measured on test films.
+        command: The command that trained it, see `run_again.command_of`; "" in files of earlier releases.
     """
 
     job: Job
@@ -111,6 +123,7 @@ class Outcome:
     protocols: tuple[str, ...] = ()
     fingerprint: str = ""
     test_evaluations: Annotated[int, Range(0)] = 0
+    command: str = ""
 
 
 def read_kept(path: Path) -> tuple[Outcome, list[np.ndarray]]:
@@ -173,12 +186,39 @@ def jobs_from(rows: Any, packed: Collection[str] = ()) -> list[Job]:
 
 
 def chosen_jobs(search: Path) -> list[dict[str, Any]]:
-    """Return the jobs of the trials that a search on an accelerator has chosen.
+    """Return the jobs of the trials that a search on a pack has chosen, each with at least the epochs of its trial.
 
-    Raises DataError when the search has not ended, or a trial left no weights.
+    Raises DataError when it is another search, has not ended, or its table of trials is damaged.
     """
-    kept = (read_kept(kept_member(search, trial))[0].job for trial in chosen_trials(search))
-    return [to_json(job) | {"ema": Job.ema} for job in kept]
+    settings = steps.settings_of(search)
+    if not settings.get("accelerated"):
+        raise DataError(
+            f"{search} was no search on a pack; train its trials with `python -m tuning train --architecture {CHOSEN}`."
+        )
+    return [_job_of_trial(search, trial, settings.get("batch", Job.batch)) for trial in chosen_trials(search)]
+
+
+def _job_of_trial(search: Path, trial: str, batch: int) -> dict[str, Any]:
+    """Return the job of a trial from its choices: a trial of a shorter rung leaves no weights."""
+    architecture, row = architecture_of_trial(search, trial), row_of_trial(search, trial)
+    try:
+        recipe = Recipe(**{name: float(row[name]) for name in RECIPES})
+        epochs = int(row["epochs"])
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{search / TRIALS}: trial {trial} can't be read ({error!r}); search again.") from None
+    job = Job(
+        member_name(trial),
+        architecture,
+        batch=batch,
+        strength=architecture.augmentation,
+        mixup=recipe.mixup,
+        erase=recipe.occlusion,
+        decay=architecture.weight_decay,
+        teachers=(row["teacher"],) if row.get("teacher") else (),
+        taught=recipe.taught,
+        least_epochs=epochs,
+    )
+    return to_json(job)
 
 
 def soft_labels(grades: np.ndarray, spread: float = SPREAD) -> np.ndarray:

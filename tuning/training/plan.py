@@ -227,8 +227,8 @@ def _teacher(source: Path, name: str, given: str) -> str:
     if teacher and settings.get("accelerated"):
         raise SettingsError(
             f"--architecture {name}: it learned from the answers of {teacher} in a pack, which this command does not"
-            f" read. Train it with `python -m tuning.training.accelerated --search {search}`, or take it as it is with"
-            f" --architecture {NONE} --join {search}."
+            f" read. `python -m tuning.training.accelerated --search {search}` trains the chosen trials; those of full"
+            f" length can join as they are, with --architecture {NONE} --join {search}."
         )
     return teacher
 

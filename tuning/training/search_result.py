@@ -184,15 +184,18 @@ def chosen_trials(search: Path) -> tuple[str, ...]:
 
 
 def kept_member(search: Path, trial: str) -> Path:
-    """Return the weights of a trial, which a search on an accelerator keeps.
+    """Return the weights of a trial of full length, which a search on a pack keeps.
 
     Raises DataError where it has left none.
     """
     path = trial_folder(search, trial) / f"{member_name(trial)}.npz"
     if not path.is_file():
+        way = f"tuning train --architecture {CHOSEN}"
+        if steps.settings_of(search).get("accelerated"):
+            way = f"tuning.training.accelerated --search {search}"
         raise DataError(
-            f"Trial {trial} of {search} left no weights: they are kept of a trial of full length on an accelerator;"
-            f" train it with `python -m tuning train --architecture {CHOSEN}`."
+            f"Trial {trial} of {search} left no weights to join: only a search on a pack keeps some, of its trials of"
+            f" full length. `python -m {way}` trains the chosen trials."
         )
     return path
 
@@ -209,10 +212,14 @@ def best_architecture(search: Path) -> Architecture:
 
 def teacher_of_trial(search: Path, trial: str) -> str:
     """Return the teacher that a finished trial was drawn with; "" for none. Raises as `architecture_of_trial` does."""
-    return _row_of_trial(search, trial).get("teacher", "")
+    return row_of_trial(search, trial).get("teacher", "")
 
 
-def _row_of_trial(search: Path, trial: str) -> dict[str, str]:
+def row_of_trial(search: Path, trial: str) -> dict[str, str]:
+    """Return the row of a finished trial in trials.csv.
+
+    Raises DataError where the file can't be read, and SettingsError for a trial that it does not list.
+    """
     try:
         with (search / TRIALS).open(newline="", encoding="utf-8") as file:
             listed = list(csv.DictReader(file))
@@ -230,7 +237,7 @@ def architecture_of_trial(search: Path, trial: str) -> Architecture:
     """Return the architecture of a finished trial. Raises SettingsError for a trial that trials.csv does not list."""
     choices = {name: {str(value): value for value in SEARCH_SPACE[name]} for name in SEARCH_SPACE}
     # A choice that the search space has gained since has its default in older trials.
-    given = {name: value for name, value in _row_of_trial(search, trial).items() if name in choices}
+    given = {name: value for name, value in row_of_trial(search, trial).items() if name in choices}
     if unknown := [f"{name} {value!r}" for name, value in given.items() if value not in choices[name]]:
         raise DataError(f"{search / TRIALS}: trial {trial} has {unknown[0]}, which is no choice of this release.")
     return Architecture(**{name: choices[name][value] for name, value in given.items()})
