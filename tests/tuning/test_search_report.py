@@ -45,6 +45,35 @@ def test_the_report_of_a_search_says_what_matters_what_it_costs_and_how_to_go_on
     assert "No process of it has given a sign of life for 10 minutes" in killed.text[1]
 
 
+def test_the_time_left_counts_folds_and_failed_trials_and_who_trains_now_alone(audited, tmp_path, monkeypatch):
+    import tuning.search
+    from tuning.searching.live import LOST_S, Doing, Sign, doing_now, forget_faults
+    from tuning.searching.records import read_trials
+    from tuning.searching.report import _state
+
+    trained, ends = Formula.train, iter((None, None, ValueError("a layer does not fit"), None, KillError()))
+
+    def train(self: Formula, *given: Any) -> dict[str, float]:
+        if end := next(ends):
+            raise end
+        return trained(self, *given)
+
+    monkeypatch.setattr(Formula, "train", train)
+    settings = settings_for("random", trials=6, folds=2)
+    with pytest.raises(KillError):
+        tuning.search.search(audited, tmp_path, settings)
+    Sign(tmp_path, "waits")
+    killed = Sign(tmp_path, "killed")
+    killed.show(Doing("killed", "4", 8, 9))
+    os.utime(killed.path, (0, time.time() - LOST_S - 60))
+    trials = read_trials(tmp_path / "tuner", settings)
+    state = _state(tmp_path, settings, trials, finished=False)
+    assert state.rows[1:] == [("here", "4", "0 of 9"), ("waits", "-", "0 of 0")]
+    assert "About 3 minutes are left" in state.text[1]  # two trainings of 9 epochs, as those that took 90 seconds
+    forget_faults(tmp_path)  # workers go on
+    assert [one.process for one in doing_now(tmp_path)] == ["waits"]
+
+
 def test_a_search_in_one_process_gives_signs_of_life_within_an_epoch(audited, tmp_path, monkeypatch):
     from tuning.searching import live
 

@@ -158,30 +158,36 @@ def sign_path(out: Path, process: str) -> Path:
 
 
 def doing_now(out: Path) -> list[Doing]:
-    """Return what the processes of a search that train do now; a file that is damaged is left out."""
-    return [doing for doing in _signs(out) if doing.process != CHIEF and not doing.fault]
+    """Return what the processes of a search that train do now; a file that is damaged is left out.
+
+    A process that was silent for LOST_S seconds when another one gave a sign was killed, and does nothing.
+    """
+    signs = _signs(out)
+    latest = max((when for _, when in signs), default=0.0)
+    return [one for one, when in signs if one.process != CHIEF and not one.fault and latest - when <= LOST_S]
 
 
 def check_faults(out: Path) -> None:
     """Raise the error that has ended a process of a search and would end the others too."""
-    for doing in _signs(out):
+    for doing, _ in _signs(out):
         if doing.fault:
             kind = OutputError if doing.code == OutputError.code else DataError
             raise kind(f"{doing.fault} (said by {doing.process})")
 
 
 def forget_faults(out: Path) -> None:
-    """Forget the errors of an earlier run of a search."""
-    for doing in _signs(out):
-        if doing.fault:
+    """Forget the errors of an earlier run of a search, and the process that trained its trials alone: it is gone."""
+    for doing, _ in _signs(out):
+        if doing.fault or doing.process == HERE:
             sign_path(out, doing.process).unlink(missing_ok=True)
 
 
-def _signs(out: Path) -> list[Doing]:
+def _signs(out: Path) -> list[tuple[Doing, float]]:
+    """What each process does, and when it gave its last sign of life."""
     found = []
     for path in sorted((out / FOLDER).glob("*.json")):
         try:
-            found.append(Doing(**json.loads(path.read_text("utf-8"))))
+            found.append((Doing(**json.loads(path.read_text("utf-8"))), path.stat().st_mtime))
         except (OSError, ValueError, TypeError):
             continue
     return found

@@ -15,7 +15,7 @@ from ..run import steps
 from ..run.content import sha256
 from ..training.search_result import Trial
 from .oracle import ENDED
-from .settings import FACTOR, OBJECTIVES, SearchSettings
+from .settings import FACTOR, OBJECTIVES, SearchSettings, trained_epochs
 from .space import Space, point_of
 from .state import TrialFile
 
@@ -128,6 +128,24 @@ def _rank(trial: Trial, objective: str) -> tuple[bool, float]:
 def failed_trials(tuner: Path) -> list[str]:
     """Return the trials that have failed. Raises DataError when a trial.json is damaged."""
     return [kept.trial_id for _, kept in _files(tuner) if kept.status == "FAILED"]
+
+
+def ended_epochs(tuner: Path, settings: SearchSettings) -> int:
+    """Return the epochs, those on folds included, of the trials that have ended, also of those that have failed.
+
+    Args:
+        tuner: Keras Tuner's folder.
+        settings: The options of the search.
+
+    Raises:
+        DataError: A trial.json is damaged.
+    """
+    found = (
+        _typed(_Rung, path, kept.hyperparameters.values).epochs
+        for path, kept in _files(tuner)
+        if kept.status in ("COMPLETED", "FAILED")
+    )
+    return sum(trained_epochs(settings.epochs if epochs is None else epochs, settings) for epochs in found)
 
 
 def _files(tuner: Path) -> list[tuple[Path, TrialFile]]:

@@ -17,8 +17,8 @@ from .failures import FAILED, reason_of
 from .importance import LEAST_TRIALS, Importance, importance, value_of, varied_choices
 from .live import LOST_S, doing_now, silence_of
 from .page import Section, write_page
-from .records import failed_trials, read_trials, settings_of
-from .settings import OBJECTIVES, SearchSettings, planned_trials, rungs
+from .records import ended_epochs, failed_trials, read_trials, settings_of
+from .settings import OBJECTIVES, SearchSettings, planned_epochs, planned_trials, rungs, trained_epochs
 from .space import named_points, space_of
 
 SHOWN_TRIALS = 15
@@ -72,14 +72,13 @@ def pareto_front(trials: Sequence[Trial], objective: str) -> list[Trial]:
 
 def _state(search: Path, settings: SearchSettings, trials: Sequence[Trial], finished: bool) -> Section:
     """How far the search is, what it optimises, and what it trains now."""
-    failed, planned, doing = len(failed_trials(search / FOLDER)), planned_trials(settings), doing_now(search)
+    failed, planned, doing = failed_trials(search / FOLDER), planned_trials(settings), doing_now(search)
     text = [
-        f"{len(trials)} trials by {settings.tuner} have finished and {failed} have failed, of {planned} planned."
+        f"{len(trials)} trials by {settings.tuner} have finished and {len(failed)} have failed, of {planned} planned."
         f" Objective: {WORDS[settings.objective]} on validation films. A trial has at most {settings.films} training"
         f" films and {settings.epochs} epochs."
     ]
-    seconds, epochs = sum(trial.seconds or 0 for trial in trials), sum(trial.epochs for trial in trials)
-    all_epochs = sum(count * length for count, length in rungs(settings))
+    seconds = sum(trial.seconds or 0 for trial in trials)
     if (search / RECORD).is_file():
         with suppress(DataError):  # the next trial says that it is damaged
             text.append(str(read_choice(search)))
@@ -91,7 +90,11 @@ def _state(search: Path, settings: SearchSettings, trials: Sequence[Trial], fini
             " command goes on with it."
         )
     elif not finished and seconds:
-        left = max(0, all_epochs - epochs) * seconds / epochs / max(1, len(doing))
+        ended = {*failed, *(trial.trial for trial in trials)}
+        training = [one for one in doing if one.trial and one.trial not in ended]
+        done = ended_epochs(search / FOLDER, settings) + sum(one.done for one in training)
+        pace = seconds / sum(trained_epochs(trial.epochs, settings) for trial in trials)
+        left = max(0, planned_epochs(settings) - done) * pace / max(1, len(training))
         text.append(f"It runs. About {left / 60:.0f} minutes are left at the pace of its trials so far.")
     rows = [(one.process, one.trial or "-", f"{one.done} of {one.epochs}") for one in doing if not finished]
     return Section("", text, [("process", "trial", "epochs"), *rows] if rows else ())
