@@ -1,5 +1,10 @@
 """A trial that fails ends alone, and what no trial can mend ends the search. Formulas stand for the trainings."""
 
+import itertools
+import json
+from collections import Counter
+from typing import Any
+
 import pytest
 
 from kneeoa_hub.errors import DataError
@@ -40,6 +45,40 @@ def test_too_many_failed_trials_stop_the_search_until_more_may_fail(audited, tmp
     monkeypatch.setattr(tuning.search, "write_report", lambda *_, **__: None)
     tuning.search.search(audited, tmp_path, settings, RunSettings(most_failed=1.0))
     assert [status for _, status, _ in found(tmp_path).values()] == ["FAILED"] * 5 + ["COMPLETED"] * 3
+
+
+@pytest.mark.parametrize(
+    ("fails", "lengths"),
+    [
+        (lambda count: count % 2 == 0, {1: 9, 3: 3 + 5, 9: 1 + 2 + 3}),  # half of the trials, short and long ones
+        (lambda count: count in range(3, 10), {1: 9, 3: 2 + 5, 9: 1 + 2 + 3}),  # seven of nine, before two rungs
+    ],
+)
+def test_every_bracket_of_hyperband_has_its_long_trials_though_short_ones_fail(
+    audited, tmp_path, monkeypatch, fails, lengths
+):
+    import tuning.search
+    from tuning.searching.settings import RunSettings
+
+    train, count = Formula.train, itertools.count(1)
+
+    def fails_at_times(self: Formula, *given: Any) -> dict[str, float]:
+        if fails(next(count)):
+            raise FloatingPointError("the loss was not a number")
+        return train(self, *given)
+
+    monkeypatch.setattr(Formula, "train", fails_at_times)
+    monkeypatch.setattr(tuning.search, "write_report", lambda *_, **__: None)
+    tuning.search.search(audited, tmp_path, settings_for("hyperband", epochs=9), RunSettings(most_failed=1.0))
+    drawn = [values for values, _, _ in found(tmp_path).values()]
+    assert Counter(values["tuner/epochs"] for values in drawn) == lengths
+    kept = json.loads((tmp_path / "tuner" / "oracle.json").read_text("utf-8"))["trials"]
+    scores = {name: trial["score"] for name, trial in kept.items() if trial["status"] == "COMPLETED"}
+    first = sorted(scores.keys() & set(sorted(kept)[:9]), key=lambda name: (scores[name], name))
+    gone_on = {
+        values["tuner/trial_id"] for values in drawn if (values["tuner/bracket"], values["tuner/round"]) == (2, 1)
+    }
+    assert gone_on == set(first[:3])
 
 
 def test_a_search_without_a_result_says_whether_no_trial_has_ended_or_all_have_failed(audited, begun, monkeypatch):

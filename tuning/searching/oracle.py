@@ -28,6 +28,7 @@ from ..run.steps import SEEDS
 from ..training.search_result import FOLDER
 from .failures import failure_file, failure_text
 from .locking import synchronized
+from .promotion import promoted
 from .settings import FACTOR, SearchSettings, shortest_rung
 from .space import Space, hyperparameters
 from .state import BayesianState, HyperbandState, State
@@ -271,6 +272,26 @@ class HyperbandOracle(Durable, kt.oracles.HyperbandOracle):
         self._current_bracket = self._get_num_brackets() - 1
         self._brackets = []
         self._start_new_bracket()
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Return the values of the next trial, which goes on from one of the rung before or is drawn at random."""
+        for bracket in self._brackets:
+            number, rounds = bracket["bracket_num"], bracket["rounds"]
+            sizes = [self._get_size(number, place) for place in range(len(rounds))]
+            if len(rounds[0]) < sizes[0]:
+                break  # it is filled before any trial goes on
+            if goes_on := promoted(rounds, sizes, self.trials, self.objective.direction == "min"):
+                place, best = goes_on
+                rounds[place].append({"past_id": best.trial_id, "id": trial_id})
+                added = {
+                    "tuner/trial_id": best.trial_id,
+                    "tuner/epochs": self._get_epochs(number, place),
+                    "tuner/initial_epoch": self._get_epochs(number, place - 1),
+                    "tuner/bracket": number,
+                    "tuner/round": place,
+                }
+                return {"status": trials.TrialStatus.RUNNING, "values": {**best.hyperparameters.values, **added}}
+        return super().populate_space(trial_id)
 
 
 class BayesianOracle(Durable, kt.oracles.BayesianOptimizationOracle):

@@ -45,7 +45,7 @@ class _Rung:
     def bracket(self, longest: int) -> int | str:
         """Return the bracket: the rungs before and after this one; "" with another tuner.
 
-        Of a trial that goes on, Keras Tuner's own value is the bracket that was drawn from at that time.
+        Of a trial that goes on, searches of earlier releases recorded the bracket that was drawn from at that time.
 
         Args:
             longest: Epochs of the longest rung.
