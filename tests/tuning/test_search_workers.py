@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -169,6 +171,28 @@ def test_the_role_of_a_process_follows_from_the_environment_as_keras_tuner_descr
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert role_of_environment() == role
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({}, r"worker-host-7-{pid}"),
+        ({"SLURM_JOB_ID": "41", "SLURM_ARRAY_TASK_ID": "2", "SLURM_PROCID": "0"}, r"worker-host-7-41\.{pid}"),
+        ({"SLURM_JOB_ID": "41", "SLURM_STEP_ID": "1", "SLURM_PROCID": "3"}, r"worker-host-7-41\.1\.3"),
+        ({"JOB_COMPLETION_INDEX": "5"}, "worker-host-7-5"),
+        ({"KERASTUNER_TUNER_ID": "gpu-0"}, "gpu-0"),
+        ({"KERASTUNER_TUNER_ID": "chief"}, "host"),
+    ],
+)
+def test_a_worker_has_a_name_of_its_own_that_is_no_chiefs(monkeypatch, environment, named):
+    from tuning.searching.workers import worker_name
+
+    for name in ("KERASTUNER_TUNER_ID", "SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_PROCID", "JOB_COMPLETION_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(socket, "gethostname", lambda: "chief-7")
+    assert re.fullmatch(named.replace("{pid}", str(os.getpid())), worker_name())
 
 
 def test_the_chief_ends_by_the_error_of_a_worker_on_another_machine_and_forgets_it_in_the_next_run(tmp_path):

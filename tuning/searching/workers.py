@@ -83,9 +83,18 @@ def role_of_environment() -> str:
 
 
 def worker_name() -> str:
-    """Return the name of a worker that was not given one: a restarted one should have the same name again."""
-    job = next((os.environ[name] for name in ("SLURM_PROCID", "JOB_COMPLETION_INDEX") if name in os.environ), None)
-    return os.environ.get("KERASTUNER_TUNER_ID") or f"worker-{socket.gethostname()}-{job or os.getpid()}"
+    """Return the name of a worker that was not given one: no other one has it, and a restarted one has it again.
+
+    Slurm sets SLURM_PROCID in batch scripts too, where it is 0 in each. It numbers the tasks of a step alone.
+    """
+    given = os.environ
+    job = given.get("SLURM_JOB_ID", "")
+    if "SLURM_STEP_ID" in given:
+        place = f"{job}.{given['SLURM_STEP_ID']}.{given.get('SLURM_PROCID', os.getpid())}"
+    else:
+        place = given.get("JOB_COMPLETION_INDEX") or f"{job}.{os.getpid()}".removeprefix(".")
+    name = given.get("KERASTUNER_TUNER_ID") or f"worker-{socket.gethostname()}-{place}"
+    return name.replace(CHIEF, "host")  # Keras Tuner takes whoever has that word in its name for the chief
 
 
 def conduct(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, run: RunSettings) -> None:
