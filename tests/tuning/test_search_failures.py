@@ -31,6 +31,46 @@ def test_a_trial_that_fails_leaves_its_traceback_and_the_others_go_on(audited, t
     assert not (out / "live").exists()
 
 
+OF_TENSORFLOW = """Traceback (most recent call last):
+  File "/keras/src/utils/traceback_utils.py", line 122, in error_handler
+    raise e.with_traceback(filtered_tb) from None
+  File "/tensorflow/python/eager/execute.py", line 59, in quick_execute
+    except TypeError as e:
+tensorflow.python.framework.errors_impl.ResourceExhaustedError: Graph execution error:
+
+Detected at node functional_1/big_1/zeros defined at (most recent call last):
+  File "/tuning/searching/trial.py", line 6, in <module>
+
+  File "/keras/src/backend/tensorflow/trainer.py", line 399, in fit
+
+OOM when allocating tensor with shape[2400000,300000] and type float on /job:localhost/device:CPU:0 by allocator mklcpu
+\t [[{{node functional_1/big_1/zeros}}]]
+Hint: If you want to see a list of allocated tensors when OOM happens, add report_tensor_allocations_upon_oom to \
+RunOptions for current allocation info. This isn't available when running in Eager mode.
+ [Op:__inference_multi_step_on_iterator_680]
+"""
+"""What TensorFlow 2.21 says of a step that finds no memory, with fewer lines of the traces."""
+
+
+def test_the_reason_of_a_failure_is_its_error_also_where_tensorflow_ends_with_the_name_of_a_graph(tmp_path):
+    from tuning.searching.failures import failure_file, failure_text, reason_of
+
+    chained = "Traceback (most recent call last):\n  File \"a.py\", line 1\nKeyError: 'a'\n\nDuring handling of it:\n\n"
+    for message, reason in (
+        (
+            OF_TENSORFLOW,
+            "ResourceExhaustedError: Graph execution error: OOM when allocating tensor with shape[2400000,",
+        ),
+        (f"{chained}{OF_TENSORFLOW}", "ResourceExhaustedError: Graph execution error: OOM when"),
+        (f"{OF_TENSORFLOW}\n{chained.partition('During')[0]}", "KeyError: 'a'"),
+        ("its process died 2 times in this trial", "its process died 2 times in this trial"),
+    ):
+        path = failure_file(tmp_path, "3")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(failure_text({"size": "96"}, message), "utf-8")
+        assert reason in reason_of(tmp_path, "3")
+
+
 def test_too_many_failed_trials_stop_the_search_until_more_may_fail(audited, tmp_path, monkeypatch):
     import tuning.search
     from tuning.searching.settings import RunSettings
