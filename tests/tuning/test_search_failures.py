@@ -50,6 +50,7 @@ RunOptions for current allocation info. This isn't available when running in Eag
  [Op:__inference_multi_step_on_iterator_680]
 """
 """What TensorFlow 2.21 says of a step that finds no memory, with fewer lines of the traces."""
+OF_KERAS = "ValueError: Exception encountered when calling Big.call().\n\n\x1b[1ma layer does not fit\x1b[0m\n"
 
 
 def test_the_reason_of_a_failure_is_its_error_also_where_tensorflow_ends_with_the_name_of_a_graph(tmp_path):
@@ -61,6 +62,7 @@ def test_the_reason_of_a_failure_is_its_error_also_where_tensorflow_ends_with_th
             OF_TENSORFLOW,
             "ResourceExhaustedError: Graph execution error: OOM when allocating tensor with shape[2400000,",
         ),
+        (f"{chained}Traceback (most recent call last):\n  a\n{OF_KERAS}", "Big.call(). a layer does not fit"),
         (f"{chained}{OF_TENSORFLOW}", "ResourceExhaustedError: Graph execution error: OOM when"),
         (f"{OF_TENSORFLOW}\n{chained.partition('During')[0]}", "KeyError: 'a'"),
         ("its process died 2 times in this trial", "its process died 2 times in this trial"),

@@ -91,8 +91,8 @@ def test_a_search_in_one_process_gives_signs_of_life_within_an_epoch(audited, tm
 
 def test_importance_finds_what_the_trials_depend_on_and_the_front_what_nothing_beats(tmp_path):
     from tuning.networks.architecture import Architecture
-    from tuning.searching import report
-    from tuning.searching.importance import importance
+    from tuning.searching import figures, report
+    from tuning.searching.importance import importance, sorted_values, varied_choices
     from tuning.searching.report import pareto_front
     from tuning.training.search_result import Trial
 
@@ -129,6 +129,21 @@ def test_importance_finds_what_the_trials_depend_on_and_the_front_what_nothing_b
     assert by_teacher
     assert by_teacher.choices[0][0] == "teacher"
     assert [trial.trial for trial in pareto_front(trials, "log_loss")] == ["00", "01"]
+    networks = [Architecture(backbone="lite0", block="plain"), Architecture(), Architecture(block="plain")]
+    mixed = [replace(trial, architecture=networks[number % 3]) for number, trial in enumerate(trials)]
+    assert varied_choices(mixed) == ["block", "backbone"]
+    assert varied_choices([trial for trial in mixed if trial.architecture.block == "plain"]) == ["backbone"]
+    assert sorted_values(mixed, "block") == [None, "plain", "residual"]
+    assert [row[-2:] for row in report._best(mixed[:3], accelerated=False).rows] == [
+        ("block", "backbone"),
+        ("-", "lite0"),
+        ("residual", "none"),
+        ("plain", "none"),
+    ]
+    figures.plot_parallel(mixed, "log_loss", True, tmp_path / "parallel.png")
+    with_backbones = importance(mixed, "log_loss")
+    assert with_backbones
+    assert {name for name, _, _ in with_backbones.choices} == {"block", "backbone"}
     unmeasured = [replace(trials[0], bytes=None)]
     assert pareto_front(unmeasured, "log_loss") == []
     assert "not measured" in report._front(unmeasured, settings_for("random"), tmp_path).text[0]

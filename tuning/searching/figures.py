@@ -8,7 +8,7 @@ import numpy as np
 
 from ..evaluation.plots import COLOUR, DPI, SECOND_COLOUR, pyplot
 from ..training.search_result import Trial
-from .importance import Importance, sorted_values, value_of, varied_choices
+from .importance import Importance, shown, sorted_values, value_of, varied_choices
 
 TITLES = {"log_loss": "validation log loss", "qwk": "validation QWK"}
 
@@ -51,7 +51,7 @@ def plot_choices(trials: Sequence[Trial], objective: str, path: Path) -> None:
         for trial in trials:
             at, size = values.index(value_of(trial, name)), 15 + 60 * trial.epochs / longest
             axis.scatter(at, getattr(trial, f"val_{objective}"), s=size, alpha=0.55, color=COLOUR, linewidths=0)
-        axis.set_xticks(range(len(values)), [_shown(value) for value in values], rotation=30, ha="right", fontsize=8)
+        axis.set_xticks(range(len(values)), [shown(value) for value in values], rotation=30, ha="right", fontsize=8)
         axis.set_title(name.replace("_", " "), fontsize=10)
         axis.grid(alpha=0.25)
     for axis in axes[:, 0]:
@@ -88,7 +88,7 @@ def plot_parallel(trials: Sequence[Trial], objective: str, lower: bool, path: Pa
     for number, name in enumerate(names):
         values = sorted_values(trials, name)
         for value in values:
-            axis.text(number, _height(values, value), f" {_shown(value)}", fontsize=7, va="center", zorder=4)
+            axis.text(number, _height(values, value), f" {shown(value)}", fontsize=7, va="center", zorder=4)
     for trial, rank in sorted(zip(trials, ranks, strict=True), key=lambda pair: pair[1]):
         heights = [_height(sorted_values(trials, name), value_of(trial, name)) for name in names]
         axis.plot(range(len(names)), heights, color=colours(rank), alpha=0.15 + 0.75 * rank, linewidth=1.2)
@@ -126,10 +126,6 @@ def plot_front(trials: Sequence[Trial], front: Sequence[Trial], objective: str, 
 
 def _height(values: list[Any], value: Any) -> float:
     return values.index(value) / max(1, len(values) - 1)
-
-
-def _shown(value: Any) -> str:
-    return str(value) or "none"
 
 
 def _save(figure: Any, axis: Any, path: Path) -> None:

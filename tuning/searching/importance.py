@@ -8,6 +8,7 @@ import numpy as np
 
 from ..networks.search_space import RECIPES, SEARCH_SPACE
 from ..training.search_result import Trial
+from .space import DEPENDENT
 
 LEAST_TRIALS = 10
 """With fewer finished trials, no surrogate is fitted."""
@@ -54,25 +55,37 @@ def importance(trials: Sequence[Trial], objective: str) -> Importance | None:
 
 
 def varied_choices(trials: Sequence[Trial]) -> list[str]:
-    """Return the choices that differ between trials, the number of epochs among them."""
+    """Return the choices that differ between the trials that have them, the number of epochs among them."""
     names = ["epochs", *SEARCH_SPACE, *RECIPES, "teacher"]
-    return [name for name in names if len({value_of(trial, name) for trial in trials}) > 1]
+    return [name for name in names if len({value_of(trial, name) for trial in trials} - {None}) > 1]
 
 
 def value_of(trial: Trial, name: str) -> Any:
-    """Return a trial's value of a choice, or its epochs or teacher; None for a recipe's where it has none."""
+    """Return a trial's value of a choice, or its epochs or teacher; None for a choice that it does not have.
+
+    A network with a backbone has no stem and stages of its own.
+    """
     if name in RECIPES:
         return getattr(trial.recipe, name, None)
+    if name in DEPENDENT and getattr(trial.architecture, DEPENDENT[name][0]) != DEPENDENT[name][1]:
+        return None
     return getattr(trial, name) if name in ("epochs", "teacher") else getattr(trial.architecture, name)
+
+
+def shown(value: Any) -> str:
+    """Return a value of `value_of` as text: "none" for a value that stands for none, "-" for a missing choice."""
+    return "-" if value is None else str(value) or "none"
 
 
 def sorted_values(trials: Sequence[Trial], name: str) -> list[Any]:
     """Return the values of a choice that trials have: numbers by size, others as the search space lists them.
 
-    Teachers, which it does not list, are in the order of their addresses; no teacher and no recipe come first.
+    Teachers, which it does not list, are in the order of their addresses; no teacher, and None, come first.
     """
 
     def place(value: Any) -> tuple[float, str]:
+        if value is None:
+            return -1.0, ""
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value), ""
         return (float(SEARCH_SPACE[name].index(value)), "") if name in SEARCH_SPACE else (-1.0, str(value or ""))

@@ -14,7 +14,7 @@ from ..training.search_result import FOLDER, RESULT, TRIALS, Trial, write_trials
 from . import figures
 from .choice import LEAST_GAIN, MOST_MEMBERS, MOST_PARAMETERS, choose
 from .failures import FAILED, reason_of
-from .importance import LEAST_TRIALS, Importance, importance, value_of, varied_choices
+from .importance import LEAST_TRIALS, Importance, importance, shown, value_of, varied_choices
 from .live import LOST_S, doing_now, silence_of
 from .page import Section, write_page
 from .records import ended_epochs, failed_trials, read_trials, settings_of
@@ -191,7 +191,7 @@ def _row(trial: Trial, varied: Sequence[str]) -> dict[str, str]:
         "MB": f"{trial.bytes / 1e6:.1f}" if trial.bytes else "-",
         "ms": f"{trial.milliseconds:.1f}" if trial.milliseconds else "-",
         "minutes": f"{trial.seconds / 60:.1f}" if trial.seconds else "-",
-    } | {name: str(value_of(trial, name)) or "none" for name in varied if name != "epochs"}
+    } | {name: shown(value_of(trial, name)) for name in varied if name != "epochs"}
 
 
 def _of_folds(trial: Trial) -> dict[str, str]:
