@@ -22,6 +22,7 @@ from kneeoa_hub.errors import DataError, KneeOAError, OutputError, SettingsError
 from .run import steps
 from .run.console import Progress
 from .run.folder import no_room, only_run
+from .searching.asking import PatientOracle
 from .searching.choice import choose
 from .searching.cost import complete_costs
 from .searching.failures import FAILED, reason_of
@@ -133,12 +134,13 @@ def work(out: Path, run: RunSettings) -> None:
             run.tensorboard,
         )
         tuner.most_trials, tuner.check = most_trials(), sign.check
+        tuner.oracle = PatientOracle(tuner.oracle, out)
         with renewing():
             _run(tuner)
     except KneeOAError as error:
         sign.end_by(error)
         raise
-    except grpc.RpcError:  # a question to the chief can fail before the sign of life tells that it has ended
+    except grpc.RpcError:  # a question fails where the chief has ended by itself
         say_lost(out)
         raise SystemExit(LOST_CODE) from None
     sign.remove()

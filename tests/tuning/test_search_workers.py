@@ -12,7 +12,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 
 from kneeoa_hub.errors import DataError, KneeOAError, OutputError
@@ -152,6 +154,70 @@ def test_a_worker_whose_search_was_removed_reports_nothing_to_the_next_one(audit
     assert list((tmp_path / "tuner").rglob("answers.npz")) == []
     sign.show(Doing("old"))
     assert not sign.path.exists()
+
+
+class DroppedError(grpc.RpcError):
+    """The connection to the chief is gone."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+
+class Connection:
+    """Stands for the network between a worker and its chief, which drops one question of each kind."""
+
+    def __init__(self, oracle: Any, killed: bool):
+        self.oracle, self.killed, self.dropped = oracle, killed, set[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        one = getattr(self.oracle, name)
+
+        def ask(*given: Any, **named: Any) -> Any:
+            if name in self.dropped:
+                return one(*given, **named)
+            self.dropped.add(name)
+            if self.killed and name == "end_trial":
+                self.oracle.reload()
+            raise DroppedError
+
+        return ask if callable(one) else one
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_trial_does_not_fail_by_the_network_though_its_chief_was_killed_and_is_back(
+    audited, tmp_path, monkeypatch, killed
+):
+    import tuning.searching.asking as asking
+    from tuning.searching.live import CHIEF, Sign
+    from tuning.searching.tuner import SearchTuner
+
+    monkeypatch.setattr(asking, "AGAIN_S", 0.0)
+    oracle, settings = oracle_in(tmp_path), settings_for("random")
+    Sign(tmp_path, CHIEF)
+    tuner = SearchTuner(oracle, tmp_path, settings, Formula(audited, settings, tmp_path), lambda *_: None)
+    connection = Connection(oracle, killed)
+    tuner.oracle = asking.PatientOracle(connection, tmp_path)
+    tuner.search(verbose=0)
+    assert connection.dropped == {"create_trial", "get_trial", "update_trial", "end_trial"}
+    assert [(trial.trial_id, trial.status) for trial in oracle.ended()] == [(str(n), "COMPLETED") for n in range(5)]
+    assert all(trial.score for trial in oracle.ended())
+
+
+def test_a_worker_ends_and_its_trial_does_not_where_the_chief_has_ended_by_itself(audited, tmp_path):
+    import keras_tuner as kt
+
+    from tuning.searching.asking import PatientOracle
+    from tuning.searching.tuner import SearchTuner
+
+    oracle, settings = oracle_in(tmp_path), settings_for("random")
+    tuner = SearchTuner(oracle, tmp_path, settings, Formula(audited, settings, tmp_path), lambda *_: None)
+    connection = Connection(oracle, killed=False)
+    connection.dropped.add("create_trial")
+    tuner.oracle = PatientOracle(connection, tmp_path)
+    with pytest.raises(kt.errors.FatalError, match="the chief does not answer"):
+        tuner.search(verbose=0)
+    assert oracle.ended() == []
+    assert not (tmp_path / "failed").exists()
 
 
 @pytest.mark.parametrize(

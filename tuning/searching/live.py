@@ -157,6 +157,15 @@ def sign_path(out: Path, process: str) -> Path:
     return out / FOLDER / f"{process}.json"
 
 
+def has_ended(out: Path, process: str) -> bool:
+    """Return whether a process has taken its sign away, which it leaves where it is killed."""
+    try:
+        sign_path(out, process).stat()
+    except OSError as error:  # a shared folder may not answer for a moment
+        return isinstance(error, FileNotFoundError)
+    return False
+
+
 def doing_now(out: Path) -> list[Doing]:
     """Return what the processes of a search that train do now; a file that is damaged is left out.
 

@@ -145,7 +145,12 @@ class Durable(kt.Oracle):
         if name in self._retry_queue:
             self._retry_queue.remove(name)
         if trial.status == trials.TrialStatus.COMPLETED:
-            self.trials[name].metrics.update(ENDED, time.time())
+            kept = self.trials[name]
+            if not kept.metrics.exists(
+                self.objective.name
+            ):  # they went when its worker was given up or this chief ended
+                kept.metrics = trial.metrics
+            kept.metrics.update(ENDED, time.time())
         super().end_trial(trial)
 
     @synchronized

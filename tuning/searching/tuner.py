@@ -60,6 +60,7 @@ class SearchTuner(base_tuner.BaseTuner):
     """
 
     most_trials: int = 0
+    oracle: Any  # Keras Tuner's types know no oracle that asks a chief again
 
     def __init__(
         self,
