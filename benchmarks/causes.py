@@ -19,16 +19,18 @@
 
 The search is of one trial: it writes down the network `folded` for whole films. The trainings differ in the network
 with its first weights, and in what films it sees. Each is measured on validation films of its own collection, and on
-those of every other one: as they are; with the texture (radial power spectrum) of its own collection's films; with
-their histogram of grays; and with the texture, then the grays. The AUC says whether films are in order. The QWK "by
-rank" gives the grades in the proportions of the readers, so that only the order counts, and not where a reader draws
-the limits between grades. No test film is used. Writes causes.json and causes.md.
+those of every other one: as they are; with the mean texture (radial amplitude spectrum) of its own collection's films;
+with their mean histogram of grays; and with the texture, then the grays. A treatment also takes away how films of one
+collection differ. Its films are treated towards their own mean too, which says what that costs alone. Only what the
+film shows of a frame counts and is treated. The AUC says whether films are in order. The QWK "by rank" gives the grades
+in the proportions of the readers, so that only the order counts, and not where a reader draws the limits between
+grades. No test film is used. Writes causes.json and causes.md.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +50,10 @@ if TYPE_CHECKING:
 
 LEVELS = np.linspace(0, 1, 256)
 """Histograms are compared at 256 quantiles."""
+RINGS = 128
+"""A ring of a spectrum is a frequency to 1/128 of a period a pixel."""
+LAST = round(RINGS / 2**0.5)
+"""The last ring lies where the spectrum of a film has its corners."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Row(Kappa):
     Attributes:
         trained: Name of the training.
         films: Name of the collection.
-        matched: What the films have in common with those that the network learnt from.
+        matched: What the films have in common with the mean of those that the network learnt from.
         qwk_by_rank: Kappa of grades in the proportions of the readers, by the order of the mean grade.
         auc_oa: AUC for KL 2 or more.
     """
@@ -76,9 +82,15 @@ class Row(Kappa):
     auc_oa: Estimate
 
 
-def quantiles(pixels: np.ndarray) -> np.ndarray:
-    """Return the mean [256] of the quantiles of films [N,H,W]."""
-    return np.mean([np.quantile(film, LEVELS) for film in pixels], axis=0)
+def shown(knees: Knees) -> list[np.ndarray]:
+    """Return what the film shows of each frame [h,w], without what lies beyond it."""
+    boxes = knees.contents.tolist()
+    return [film[top:bottom, left:right] for film, (left, top, right, bottom) in zip(knees.pixels, boxes, strict=True)]
+
+
+def quantiles(films: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the mean [256] of the quantiles of films [h,w]."""
+    return np.mean([np.quantile(film, LEVELS) for film in films], axis=0)
 
 
 def with_grays(film: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -90,46 +102,53 @@ def with_grays(film: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.interp((lower + upper) / 2, LEVELS, target)
 
 
-def _rings(side: int) -> np.ndarray:
-    """Return the ring [S,S] of each frequency of a square film: its whole distance from zero."""
-    frequencies = np.fft.fftfreq(side, 1 / side)
-    return np.rint(np.hypot(*np.meshgrid(frequencies, frequencies))).astype(int)
+def _rings(shape: tuple[int, ...]) -> np.ndarray:
+    """Return the ring [h,w] of each frequency of a film of this shape: its distance from zero."""
+    down, across = (np.fft.fftfreq(length, 1 / RINGS) for length in shape)
+    return np.rint(np.hypot(down[:, None], across)).astype(int)
 
 
 def amplitudes(film: np.ndarray) -> np.ndarray:
-    """Return the mean amplitude of each ring of a film's spectrum."""
-    rings = _rings(len(film)).ravel()
-    return np.bincount(rings, np.abs(np.fft.fft2(film)).ravel()) / np.bincount(rings)
+    """Return the mean amplitude of each ring of a film's spectrum, whatever the film's size.
+
+    A ring without a frequency of this film takes what the rings beside it have.
+    """
+    rings = _rings(film.shape).ravel()
+    counts = np.bincount(rings, minlength=LAST + 1)
+    sums = np.bincount(rings, np.abs(np.fft.fft2(film)).ravel() / film.size**0.5, minlength=LAST + 1)
+    (known,) = np.nonzero(counts)
+    return np.interp(np.arange(LAST + 1), known, sums[known] / counts[known])
 
 
 def with_texture(film: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return a film [S,S] whose spectrum has the mean amplitudes of the target; its mean gray and its phases stay."""
+    """Return a film [h,w] whose spectrum has the mean amplitudes of the target; its mean gray and its phases stay."""
     gain = target / np.maximum(amplitudes(film), 1e-6)
     gain[0] = 1
-    return np.clip(np.fft.ifft2(np.fft.fft2(film) * gain[_rings(len(film))]).real, 0, 255)
+    return np.clip(np.fft.ifft2(np.fft.fft2(film) * gain[_rings(film.shape)]).real, 0, 255)
 
 
 def treated(knees: Knees, own: Knees) -> Iterator[tuple[str, Knees]]:
-    """Yield the knees as they are, and framed ones as the collection that a network learnt from would show them.
+    """Yield the knees as they are, and framed ones with the mean texture or grays of a network's own collection.
 
     Args:
-        knees: Knees of another collection.
+        knees: Knees of another collection, or `own` as the control.
         own: Knees of the network's own.
     """
-    if not knees.framed:  # a whole film has padding, which would count as texture and gray
-        yield "as they are", knees
+    yield "as they are", knees
+    if not knees.framed:  # whole films show the joint at another scale, which is no texture
         return
-    grays = quantiles(own.pixels)
-    texture = np.mean([amplitudes(film) for film in own.pixels], axis=0)
+    grays = quantiles(shown(own))
+    texture = np.mean([amplitudes(film) for film in shown(own)], axis=0)
     ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "as they are": lambda film: film,
         "texture": lambda film: with_texture(film, texture),
         "grays": lambda film: with_grays(film, grays),
         "texture, then grays": lambda film: with_grays(with_texture(film, texture), grays),
     }
     for name, way in ways.items():
-        pixels = np.array([np.rint(way(film)).astype(np.uint8) for film in knees.pixels])
-        yield name, replace(knees, pixels=pixels)
+        changed = replace(knees, pixels=np.array(knees.pixels))
+        for film in shown(changed):
+            film[:] = np.rint(way(film))
+        yield name, changed
 
 
 def in_proportion(severity: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -157,8 +176,7 @@ def measured(trained: str, training: Path) -> Iterator[Row]:
     if len(names := ensemble.record.datasets) != 1 or set(names) == set(knees.datasets):
         raise DataError(f"{training} was not trained on one collection of several; train with --datasets NAME.")
     own = knees.of_datasets(names)
-    yield _row(trained, "-", own, ensemble.model)
-    for name in sorted(set(knees.datasets) - set(names)):
+    for name in (*names, *sorted(set(knees.datasets) - set(names))):
         for matched, films in treated(knees.of_datasets([name]), own):
             yield _row(trained, matched, films, ensemble.model)
 

@@ -10,6 +10,7 @@ from PIL import Image
 from benchmarks import ablation, adapt_shift, causes, members, other_parts, outside, protocol_ways
 from kneeoa_hub.evidence import Estimate
 from kneeoa_hub.imaging.frame import Place
+from tuning.data.datasets import Knees
 from tuning.data.table import read_films
 
 
@@ -182,17 +183,34 @@ def test_films_get_the_texture_or_the_grays_of_others_and_keep_the_rest():
     )
     texture = np.mean([causes.amplitudes(film) for film in coarse], axis=0)
     changed = causes.with_texture(fine[0], texture)
-    inner = slice(1, 24)  # grays that leave 0 to 255 are cut off, which changes the finest rings
+    inner = slice(2, 48)  # grays that leave 0 to 255 are cut off, which changes the finest rings
     assert np.abs(np.log(causes.amplitudes(changed) / texture))[inner].mean() < 0.1
     assert np.abs(np.log(causes.amplitudes(fine[0]) / texture))[inner].mean() > 0.5
     assert changed.mean() == pytest.approx(fine[0].mean(), abs=3)
 
     fine[0, :20] = 0  # as beside a leg: a third of all pixels has one gray
-    grays = causes.quantiles(coarse // 2)
+    grays = causes.quantiles([film // 2 for film in coarse])
     darker = causes.with_grays(fine[0], grays)
     assert np.quantile(darker, causes.LEVELS)[90:] == pytest.approx(grays[90:], abs=3)
     assert darker[:20] == pytest.approx(grays[round(255 * 20 / 64 / 2)], abs=3)
     assert (np.diff(darker.ravel()[np.argsort(fine[0].ravel(), kind="stable")]) >= 0).all()
+
+
+def test_a_treatment_changes_what_the_film_shows_of_a_frame_and_nothing_beyond_it():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(60, 200, (3, 64, 64), dtype=np.uint8)
+    boxes = np.array([(0, 0, 64, 64), (0, 10, 64, 50), (20, 0, 64, 64)])
+    padded = np.zeros_like(pixels)
+    for film, whole, (left, top, right, bottom) in zip(padded, pixels, boxes, strict=True):
+        film[top:bottom, left:right] = whole[top:bottom, left:right]
+    own = Knees(padded, boxes, (), framed=True)
+    changed = dict(causes.treated(own, own))
+    assert list(changed) == ["as they are", "texture", "grays", "texture, then grays"]
+    for knees in changed.values():
+        inside = np.concatenate([film.ravel() for film in causes.shown(knees)]).astype(float)
+        assert inside.mean() == pytest.approx(130, abs=2)
+        assert inside.std() == pytest.approx(pixels.std(), rel=0.05)
+        assert int(knees.pixels.sum()) == inside.sum()
 
 
 def test_grades_by_rank_have_the_readers_proportions_and_the_order_of_the_severity():
