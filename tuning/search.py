@@ -28,7 +28,7 @@ from .searching.cost import complete_costs
 from .searching.failures import FAILED, reason_of
 from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, renewed, say_lost
 from .searching.oracle import STATE, Durable, Limits, oracle_of
-from .searching.records import as_begun, options_of, read_trials, settings_of
+from .searching.records import as_begun, check_worker, options_of, read_trials, settings_of
 from .searching.renewal import most_trials, renewing
 from .searching.report import write_report
 from .searching.settings import RunSettings, SearchSettings, planned_epochs, planned_trials
@@ -106,7 +106,7 @@ def work(out: Path, run: RunSettings) -> None:
     """Train trials of the search in a folder until its chief has none left. The folder holds the options.
 
     Raises:
-        DataError: The folder holds no search, or its films can't be used.
+        DataError: The folder holds no search, its films can't be used, or this process has another search space.
         SettingsError: The chief's address is missing.
     """
     host, port = address_of(run)
@@ -120,6 +120,7 @@ def work(out: Path, run: RunSettings) -> None:
     if (out / RESULT).exists():
         return
     settings = settings_of(out)
+    check_worker(out, settings)  # before its sign of life, by which the chief would hear of the error and end
     trainer = _trainer(Path(steps.read_record(out)["input"]), out, settings)
     gc.freeze()  # between two trials, the search for garbage need not pass through all that was imported
     sign = Sign(out, name)

@@ -21,7 +21,7 @@ from kneeoa_hub.errors import DataError, KneeOAError, OutputError
 
 from ..support.formula import SLOW, Formula
 from ..support.ports import free_port
-from ..support.search_runs import found, oracle_in, search_without_report, settings_for
+from ..support.search_runs import ONLY, found, oracle_in, search_without_report, settings_for
 from ..support.waiting import until
 
 pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("formulas")]
@@ -218,6 +218,31 @@ def test_a_worker_ends_and_its_trial_does_not_where_the_chief_has_ended_by_itsel
         tuner.search(verbose=0)
     assert oracle.ended() == []
     assert not (tmp_path / "failed").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"search space: block": ["plain", "residual", "dilated"]}, r"search space: block \[.*'dilated'\], not \["),
+        ({"only": {**ONLY, "block": ["dilated"]}}, "--only block=dilated: choose among"),
+        ({"warmth": 3}, "warmth 3, not None"),  # of a later release
+    ],
+)
+def test_a_worker_with_another_search_space_is_refused_at_its_start_and_the_chief_goes_on(
+    begun, monkeypatch, change, difference
+):
+    from tuning.search import search
+    from tuning.searching.live import check_faults
+    from tuning.searching.settings import RunSettings
+
+    for name, value in {"TUNER_ID": "one", "ORACLE_IP": "127.0.0.1", "ORACLE_PORT": "9"}.items():
+        monkeypatch.setenv(f"KERASTUNER_{name}", value)
+    record = json.loads((begun / "step.json").read_text("utf-8"))
+    record["settings"] |= change
+    (begun / "step.json").write_text(json.dumps(record), "utf-8")
+    with pytest.raises(DataError, match=rf"would not train what the search.*{difference}.*the same --with"):
+        search(begun, begun, run=RunSettings(role="worker"))
+    check_faults(begun)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -129,6 +129,12 @@ def parse_seed(text: str) -> int:
     return int(text)
 
 
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Return what differs between the settings of a folder and those of this step, by name; "" for nothing."""
+    changed = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    return "; ".join(f"{name} {old.get(name)!r}, not {new.get(name)!r}" for name in changed)
+
+
 def progress(items: Collection[T], title: str) -> Iterator[T]:
     """Yield the items one by one, and show the progress on standard error."""
     with Progress(title, len(items), note=f"0/{len(items)}") as bar:
@@ -208,10 +214,4 @@ def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
         return f"not {now['step']!r}"
     if before.get("input") != now["input"]:
         return f"{before.get('input')}, not {now['input']}"
-    old, new = before.get("settings", {}), now["settings"]
-    changed = [
-        f"{name} {old.get(name)!r}, not {new.get(name)!r}"
-        for name in sorted({*old, *new})
-        if old.get(name) != new.get(name)
-    ]
-    return "; ".join(changed)
+    return difference(before.get("settings", {}), now["settings"])

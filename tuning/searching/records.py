@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from kneeoa_hub.errors import DataError
+from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.hub.pull_push import pull
 from kneeoa_hub.typed_json import FieldError, Key, from_json
 
@@ -16,7 +16,7 @@ from ..run.content import sha256
 from ..training.search_result import Trial
 from .oracle import ENDED
 from .settings import FACTOR, OBJECTIVES, SearchSettings, trained_epochs
-from .space import Space, point_of
+from .space import Space, point_of, space_of
 from .state import TrialFile
 
 T = TypeVar("T")
@@ -92,6 +92,28 @@ def as_begun(search: Path, options: dict[str, Any]) -> dict[str, Any]:
                 " go on, or another --out."
             )
     return {name: value for name, value in options.items() if name in before}
+
+
+def check_worker(search: Path, settings: SearchSettings) -> None:
+    """Raise DataError where a worker would not train the trials of its search as another process does.
+
+    It has its options from the folder of the search, but what they stand for from its own release and its own files.
+
+    Args:
+        search: The folder.
+        settings: The options, as the worker has read them there.
+    """
+    try:
+        differs = steps.difference(
+            steps.settings_of(search), as_begun(search, options_of(settings, space_of(settings)))
+        )
+    except SettingsError as error:  # a value that this process does not know
+        differs = error.message.removesuffix(".")
+    if differs:
+        raise DataError(
+            f"This worker would not train what the search in {search} draws ({differs}). Start it from the release of"
+            " its chief, and with the same --with before `search`."
+        )
 
 
 def settings_of(search: Path) -> SearchSettings:
