@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 
 from ..evidence import ChangeEvidence, RobustnessEvidence
+from ..imaging.film import MIN_SIDE
 from ..sources import collection_title
 from .text import escaped, listed, section, table
 
@@ -23,13 +24,33 @@ def changed(evidence: RobustnessEvidence | None, figures: str) -> str:
         f"{listed(films)} validation films were changed in {len(evidence.changes) - 1} ways that leave a reader able to"
         " grade them, and graded as any film is. Networks learn from other random changes. Shift: the mean change of"
         " severity, the mean grade, in grades. Refused: the proportion of the films that are graded without the"
-        " change.",
+        f" change. {_left_out(evidence)}",
         table(("films", *headings), [(name, *_cells(name, collections)) for name in evidence.changes]),
         f"The films were graded with {evidence.grader.name}, revision `{evidence.grader.revision}`. A bundle that holds"
         " these measures has another revision. evidence.json has their 95% intervals, the accuracy, the AUC and the"
         " coverage.",
         f"![How many films keep their grade, by change]({figures}robustness.png)",
     )
+
+
+def _left_out(evidence: RobustnessEvidence) -> str:
+    """Say which films a row does not count."""
+    said = (
+        "Where several knees are found on a film, the largest one counts, and a false second one is not seen. A film"
+        f" with fewer than {MIN_SIDE} pixels on a side gives an error in place of a grade. Films that a change makes so"
+        " small are left out"
+    )
+    fewer: dict[str, list[str]] = {}
+    for name, rows in evidence.collections.items():
+        for row in rows:
+            if row.refused.n < rows[0].refused.n:
+                fewer.setdefault(row.change, []).append(f"{row.refused.n} ({escaped(collection_title(name))})")
+    if fewer:
+        counted = (f'"{escaped(change)}" counts {listed(counts)} films' for change, counts in fewer.items())
+        said += f": {', '.join(counted)}"
+    if any(len(rows) < len(evidence.changes) for rows in evidence.collections.values()):
+        said += '; "-" stands where no film is left'
+    return f"{said}."
 
 
 def worst(evidence: RobustnessEvidence | None) -> str:
