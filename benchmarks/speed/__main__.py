@@ -75,19 +75,17 @@ def read(folder: Path) -> dict[str, tuple[Machine, list[Figure]]]:
 def table(folder: Path) -> str:
     """Return the Markdown table of all files, and the machines that they come from."""
     lines = [
-        "| figure | against | measured | beside | ratio (of the rounds) | floor | aim |",
-        "|---|---|---|---|---|---|---|",
+        "| figure | against | measured | beside | ratio (of the rounds) |",
+        "|---|---|---|---|---|",
     ]
     machines = {}
     for name, (where, figures) in read(folder).items():
         machines[f"{where.cores} cores, {where.processor}, Python {where.python}"] = None
         for one in figures:
             spread = f" ({number(one.spread[0])} to {number(one.spread[1])})" if one.rounds > 1 else ""
-            mark = "" if one.met else ", missed"
             lines.append(
                 f"| [{one.name}](evidence/speed/{name}.json) | {one.against} | {number(one.value)} {one.unit} |"
-                f" {number(one.other)} {one.unit} | {number(one.ratio)}{spread} | {number(one.floor)}{mark} |"
-                f" {number(one.aim)} |"
+                f" {number(one.other)} {one.unit} | {number(one.ratio)}{spread} |"
             )
     loads = [where.load_before for where, _ in read(folder).values()]
     busy = f" Load average of the machine before each figure: {min(loads):.1f} to {max(loads):.1f}." if loads else ""
