@@ -240,6 +240,26 @@ def test_another_teacher_at_the_same_address_is_refused_unless_an_earlier_releas
     assert len(found(out)) == 5
 
 
+def test_half_written_files_of_a_killed_process_go_and_an_equal_record_is_not_written_again(
+    audited, begun, monkeypatch
+):
+    trained, seen = Formula.train, []
+
+    def train(self: Formula, *given: Any) -> dict[str, float]:
+        seen.extend(path.name for path in begun.rglob(".part-????????-*"))
+        return trained(self, *given)
+
+    for file in ("tuner/oracle.json", "tuner/trial_0/answers.npz", "live/here.json"):
+        path = begun / file
+        path.parent.mkdir(exist_ok=True)
+        path.with_name(f".part-0123abcd-{path.name}").write_bytes(b"{")
+    os.utime(begun / "step.json", (0, 0))
+    monkeypatch.setattr(Formula, "train", train)
+    search_without_report(audited, begun, settings_for("random"), monkeypatch)
+    assert seen == []
+    assert (begun / "step.json").stat().st_mtime == 0
+
+
 def test_a_damaged_state_is_named_and_a_damaged_trial_is_written_anew(audited, begun, monkeypatch):
     import tuning.search
 

@@ -53,7 +53,9 @@ def begin(out: Path, step: str, data: str, settings: dict[str, Any], content: di
     try:
         with writing(out):
             out.mkdir(parents=True, exist_ok=True)
-            write_json(out / RECORD, _checked(out, record))
+            kept, path = _checked(out, record), out / RECORD
+            if not path.is_file() or path.read_text("utf-8", "replace") != as_json(kept):
+                write_json(path, kept)
     except OutputError:
         if new and out.is_dir():
             out.rmdir()

@@ -13,10 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from glob import escape
 from pathlib import Path
 
 from kneeoa_hub.errors import DataError, KneeOAError, OutputError
-from kneeoa_hub.files import replacing
+from kneeoa_hub.files import UNFINISHED, replacing
 
 FOLDER = "live"
 CHIEF, HERE = "chief", "here"
@@ -56,6 +57,8 @@ class Sign:
     def __init__(self, out: Path, process: str):
         self.path, self.process = sign_path(out, process), process
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        for left in self.path.parent.glob(f"{UNFINISHED}????????-{escape(self.path.name)}"):
+            left.unlink(missing_ok=True)  # a kill left it
         self._write(Doing(process))
 
     def show(self, doing: Doing) -> None:

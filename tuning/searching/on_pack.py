@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from kneeoa_hub.errors import DataError, SettingsError
+from kneeoa_hub.files import UNFINISHED
 
 from ..data.datasets import stratified_rows
 from ..networks.architecture import Architecture
@@ -63,6 +64,8 @@ class PackTrainer:
         if jax.default_backend() != "cpu":
             keras.config.set_dtype_policy("mixed_bfloat16")  # processors are no faster with it
         self.settings, self.states = settings, out / STATES
+        for left in self.states.glob(f"{UNFINISHED}*"):  # a kill left it
+            left.unlink(missing_ok=True)
         self.trainer = Trainer(pack, out)
         if unknown := sorted(set(settings.teachers) - set(self.trainer.teachers)):
             raise SettingsError(

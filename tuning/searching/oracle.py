@@ -226,7 +226,7 @@ class Durable(kt.Oracle):
         Raises DataError when it can't be read.
         """
         folder = Path(self._project_dir)
-        for left in folder.glob(f"{UNFINISHED}*"):
+        for left in folder.rglob(f"{UNFINISHED}*"):
             left.unlink()
         try:
             self.set_state(json.loads((folder / STATE).read_text("utf-8")))
