@@ -1,14 +1,22 @@
 """The benchmarks share these ways to time calls, to measure in turns, to name the machine, and to write figures."""
 
+from __future__ import annotations
+
 import json
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kneeoa_hub.settings import usable_cores
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from kneeoa_hub import KneeGrader
 
 ROOT = Path(__file__).parents[1]
 """This is the folder of the repository."""
@@ -111,6 +119,20 @@ def write_figures(out: Path, name: str, document: object, text: str) -> None:
     write_json(out / f"{name}.json", document)
     (out / f"{name}.md").write_text(text, "utf-8")
     print(text)
+
+
+def write_graded(out: Path, name: str, grader: KneeGrader, rows: Sequence[DataclassInstance], text: str) -> None:
+    """Write rows that a bundle's grader gave, with the bundle's name and revision, as `write_figures` does.
+
+    Args:
+        out: The folder, which is made where it is missing.
+        name: The name of both files.
+        grader: The grader.
+        rows: What was measured.
+        text: The same as Markdown.
+    """
+    bundle = {"name": grader.model, "revision": grader.revision}
+    write_figures(out, name, {"grader": bundle, "rows": [asdict(row) for row in rows]}, text)
 
 
 def write_json(path: Path, document: object) -> None:

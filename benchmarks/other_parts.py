@@ -5,7 +5,7 @@
 
 The archive holds films and labels.csv with the columns file, parts and view. A film whose parts name the knee is
 counted by its view, any other film by its parts; films without a label are left out. Writes other-parts.json, which
-names the graded films, and other-parts.md.
+names the bundle and the graded films, and other-parts.md.
 """
 
 import argparse
@@ -13,13 +13,13 @@ import csv
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from kneeoa_hub import FilmReport, KneeGrader, from_pretrained
 from kneeoa_hub.card.text import table as markdown_table
 
-from .measuring import write_figures
+from .measuring import write_graded
 
 LABELS = "labels.csv"
 KNEE = "Knee"
@@ -74,9 +74,10 @@ def main() -> None:
     parser.add_argument("--bundle", help="address; the shipped bundle by default")
     parser.add_argument("--out", type=Path, required=True, help="folder for other-parts.json and other-parts.md")
     given = parser.parse_args()
+    grader = from_pretrained(given.bundle, threads=1)
     with zipfile.ZipFile(given.films) as archive:
-        rows = measured(from_pretrained(given.bundle, threads=1), archive)
-    write_figures(given.out, "other-parts", [asdict(row) for row in rows], table(rows))
+        rows = measured(grader, archive)
+    write_graded(given.out, "other-parts", grader, rows, table(rows))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 The archive holds frontal films of both knees in the folder films/. They are screened as they are, and under changes
 that keep both knees in the film and the space between them in its middle. A film has each knee once where one box lies
 in each half of it. The heatmap of a knee peaks in the joint space or beside it; a flat one is not shown. Writes
-outside.json, which names the other films, and outside.md.
+outside.json, which names the bundle and the other films, and outside.md.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import io
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -26,7 +26,7 @@ from kneeoa_hub.evidence.robustness import AS_IT_IS
 from kneeoa_hub.imaging.letterbox import Box
 from tuning.evaluation.film_changes import CHANGES
 
-from .measuring import write_figures
+from .measuring import write_graded
 
 CHANGED = ("white border 10%", "cut to .9", "turned by 7 degrees", "gamma 2", "contrast .3", "CLAHE .01", "noise 10")
 """These are names of changes. A film that is cut closer than this may lose a part of a knee."""
@@ -126,8 +126,9 @@ def main() -> None:
             PurePosixPath(name).stem: np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("L"))
             for name in names[: given.films]
         }
-    rows = list(measured(from_pretrained(given.bundle, threads=1), films))
-    write_figures(given.out, "outside", [asdict(one) for one in rows], table(rows))
+    grader = from_pretrained(given.bundle, threads=1)
+    rows = list(measured(grader, films))
+    write_graded(given.out, "outside", grader, rows, table(rows))
 
 
 if __name__ == "__main__":

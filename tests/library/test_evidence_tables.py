@@ -30,6 +30,7 @@ from benchmarks import (
 from benchmarks.measuring import BUNDLE, Machine
 from kneeoa_hub.card.text import figure
 from kneeoa_hub.evidence import ChangeEvidence, Estimate
+from kneeoa_hub.evidence.finding import Grader
 from kneeoa_hub.sources import title
 from kneeoa_hub.typed_json import from_json
 
@@ -40,7 +41,8 @@ PAGE = (DOCS / "benchmarks.md").read_text("utf-8")
 
 
 def evidence(name: str, row: type[T]) -> tuple[T, ...]:
-    return from_json(tuple[row, ...], json.loads((DOCS / "evidence" / f"{name}.json").read_text("utf-8")))
+    document = json.loads((DOCS / "evidence" / f"{name}.json").read_text("utf-8"))
+    return from_json(tuple[row, ...], document["rows"] if isinstance(document, dict) else document)
 
 
 def tables(text: str) -> Iterator[list[dict[str, str]]]:
@@ -194,6 +196,13 @@ def test_what_a_black_border_changes_is_that_of_its_evidence() -> None:
 
 def test_the_table_of_causes_is_that_of_its_evidence() -> None:
     assert causes.table(evidence("causes/causes", causes.Row)) in PAGE
+
+
+@pytest.mark.parametrize("name", ["outside/outside", "other-parts/other-parts"])
+def test_figures_of_graded_films_name_the_bundle_that_graded_them(name: str) -> None:
+    bundle = from_json(Grader, json.loads((DOCS / "evidence" / f"{name}.json").read_text("utf-8"))["grader"])
+    assert bundle.name == "kneeoa-cnn"
+    assert len(bundle.revision) == 12
 
 
 def test_what_is_found_in_films_from_outside_is_that_of_its_evidence() -> None:
