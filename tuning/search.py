@@ -81,12 +81,13 @@ def search(
     with renewing() as began, only_run(out):
         _check_begun(out)
         oracle.take_up(out)
-        if run.finish:
-            complete_costs(oracle, settings)
-        elif run.workers or run.role:
-            conduct(oracle, audit, out, settings, run)
-        else:
-            _train_here(oracle, source if packed else audit, out, settings, run, began)
+        with oracle.stopping_in_order():
+            if run.finish:
+                complete_costs(oracle, settings)
+            elif run.workers or run.role:
+                conduct(oracle, audit, out, settings, run)
+            else:
+                _train_here(oracle, source if packed else audit, out, settings, run, began)
         _check_ended(oracle, out, settings, run)
         if packed and not run.finish:
             return out

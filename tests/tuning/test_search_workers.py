@@ -80,19 +80,21 @@ def test_a_trial_that_goes_on_is_of_its_own_bracket_though_the_next_one_has_begu
     assert sorted((trial.epochs, trial.bracket) for trial in trials) == [(1, 1)] * 3 + [(3, 0)] * 2 + [(3, 1)]
 
 
-def test_a_worker_that_dies_twice_in_one_trial_fails_it_with_its_reason_and_a_late_answer_counts_once(tmp_path):
+def test_a_trial_fails_by_its_second_death_though_its_chief_began_anew_and_a_late_answer_counts_once(tmp_path):
     from tuning.searching.failures import reason_of
 
     oracle = oracle_in(tmp_path)
     first = oracle.create_trial("one").trial_id
-    assert oracle.release("one", "one was ended by signal 9")
+    assert oracle.release("one", "one was ended by signal 9", killed=True)
+    oracle = oracle_in(tmp_path)
     assert oracle.create_trial("two").trial_id == first
-    assert not oracle.release("one", "")
-    assert oracle.create_trial("two").trial_id != first  # two was started anew, and the trial has had two deaths
+    assert not oracle.release("one", "", killed=True)
+    oracle.release("two", "two was ended by signal 9", killed=True)
+    assert oracle.create_trial("two").trial_id != first
     why = reason_of(tmp_path, first)
     assert [trial.message for trial in oracle.ended()] == [why]
     assert why.startswith("its process died 2 times in this trial, which may need more memory")
-    assert why.endswith("two was started anew")
+    assert why.endswith("two was ended by signal 9")
     second = next(iter(oracle.ongoing_trials.values()))
     oracle.release("two", "")
     again = oracle.create_trial("three")
@@ -103,6 +105,27 @@ def test_a_worker_that_dies_twice_in_one_trial_fails_it_with_its_reason_and_a_la
         oracle.end_trial(second)
     assert [trial.trial_id for trial in oracle.ended()] == [first, second.trial_id]
     assert oracle.ongoing_trials == {}
+
+
+def test_workers_may_come_and_go_in_a_trial_but_not_for_ever_and_an_orderly_stop_does_not_count(tmp_path):
+    from tuning.searching.failures import reason_of
+
+    oracle = oracle_in(tmp_path)
+    first = oracle.create_trial("one").trial_id
+    for _ in range(9):
+        with pytest.raises(DataError), oracle.stopping_in_order():
+            raise DataError("The --hours 1 of this run are over.")
+        oracle = oracle_in(tmp_path)
+        assert oracle.create_trial("one").trial_id == first
+    for _ in range(2):  # preempted: its trial is the next one's, then its own again under the same name
+        oracle.release("one", "one gave no sign of life any more")
+        assert [oracle.create_trial("one").trial_id for _ in range(2)] == [first] * 2
+    assert oracle.ended() == []
+    oracle = oracle_in(tmp_path)  # its memory took the chief with it
+    assert [trial.trial_id for trial in oracle.ended()] == [first]
+    assert reason_of(tmp_path, first).endswith(
+        "may need more memory than there is; the last time, the whole search was killed"
+    )
 
 
 def test_no_worker_leaves_while_another_one_trains_and_may_die(tmp_path):

@@ -11,7 +11,8 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import keras_tuner as kt
 import numpy as np
 from keras_tuner.engine import trial as trials
 
-from kneeoa_hub.errors import DataError, OutputError
+from kneeoa_hub.errors import DataError, KneeOAError, OutputError
 from kneeoa_hub.files import UNFINISHED, replacing
 from kneeoa_hub.typed_json import from_json
 
@@ -39,8 +40,9 @@ ENDED = "ended"
 """This measure of a trial says when it ended, in seconds since 1970."""
 LEAST_ENDED = 5
 """The search may stop because too many trials failed when at least five have ended."""
-DEATHS = 2
-"""A trial has failed after two workers died in it; it may need more memory than there is."""
+DEATHS, LOSSES = 2, 5
+"""A trial has failed after the system killed two processes of the chief's machine in it, or after five processes went
+away in it unseen: they may have been preempted, but it may also need more memory than there is."""
 
 
 class Durable(kt.Oracle):
@@ -52,6 +54,7 @@ class Durable(kt.Oracle):
         fault: Why the state could not be written; "" while it can.
         stopped: Whether somebody has heard that there is no trial left.
         exhausted: Whether every trial has been drawn and has ended. It is kept for later runs.
+        resumes: Whether a trial that was interrupted goes on where it was. It may then be interrupted at will.
         kept: The type of its state.
     """
 
@@ -61,10 +64,12 @@ class Durable(kt.Oracle):
     fault: str = ""
     stopped: bool = False
     exhausted: bool = False
+    resumes: bool = False
 
     def __init__(self, **options: Any):
         super().__init__(**options)
         self._deaths: Counter[str] = Counter()
+        self._losses: Counter[str] = Counter()
 
     def take_up(self, out: Path) -> None:
         """Work in the folder of a search, and go on where it was stopped. Raises DataError as `reload` does."""
@@ -162,28 +167,55 @@ class Durable(kt.Oracle):
         self.save()
 
     @synchronized
-    def release(self, tuner_id: str, reason: str) -> bool:
-        """Give the trial of a dead worker to the next one that asks, or let it fail after DEATHS of them.
+    def release(self, tuner_id: str, reason: str, killed: bool = False) -> bool:
+        """Give the trial of a worker that is gone to the next one that asks, or let it fail after too many of them.
 
-        Returns whether it had a trial. A trial that fails leaves its file in failed/, as one that raises does.
+        Args:
+            tuner_id: The name of the worker.
+            reason: How it went.
+            killed: Whether its process was seen to die. A worker that is merely gone may have been preempted.
+
+        Returns:
+            Whether it had a trial. A trial that fails leaves its file in failed/, as one that raises does.
         """
         self.tuner_ids.discard(tuner_id)
-        if (trial := self.ongoing_trials.get(tuner_id)) is None:
+        if tuner_id not in self.ongoing_trials:
             return False
-        self._deaths[trial.trial_id] += 1
-        if self._deaths[trial.trial_id] < DEATHS:
+        self._give_up(tuner_id, reason, killed)
+        return True
+
+    def _give_up(self, tuner_id: str, reason: str, killed: bool) -> None:
+        trial = self.ongoing_trials[tuner_id]
+        count, most, what = (
+            (self._deaths, DEATHS, "its process died") if killed else (self._losses, LOSSES, "its process went away")
+        )
+        count[trial.trial_id] += 1
+        if count[trial.trial_id] < most:
             self._again(self.ongoing_trials.pop(tuner_id))
             self.save()
-        else:
-            trial.status = trials.TrialStatus.FAILED
-            trial.message = (
-                f"its process died {DEATHS} times in this trial, which may need more memory than there is; the last"
-                f" time, {reason}"
-            )
-            path = failure_file(Path(self._project_dir).parent, trial.trial_id)
-            self._write(path, failure_text(trial.hyperparameters.values, trial.message))
-            self.end_trial(trial)
-        return True
+            return
+        trial.status = trials.TrialStatus.FAILED
+        trial.message = (
+            f"{what} {most} times in this trial, which may need more memory than there is; the last time, {reason}"
+        )
+        path = failure_file(Path(self._project_dir).parent, trial.trial_id)
+        self._write(path, failure_text(trial.hyperparameters.values, trial.message))
+        self.end_trial(trial)
+
+    @contextmanager
+    def stopping_in_order(self) -> Iterator[None]:
+        """Queue the trials in progress where the search is stopped inside the block, so that none counts as lost."""
+        try:
+            yield
+        except (KneeOAError, KeyboardInterrupt):
+            self._queue_all()
+            raise
+
+    @synchronized
+    def _queue_all(self) -> None:
+        for tuner_id in list(self.ongoing_trials):
+            self._again(self.ongoing_trials.pop(tuner_id))
+        self.save()
 
     def _again(self, trial: trials.Trial) -> None:
         """Queue a trial that was interrupted. Its measures go: Keras Tuner would keep them in place of the new ones."""
@@ -201,6 +233,7 @@ class Durable(kt.Oracle):
         for state in states.values():  # all trials have one space
             state["hyperparameters"] = state["hyperparameters"]["values"]
         state = {**super().get_state(), "trials": states, "exhausted": self.exhausted}
+        state |= {"deaths": dict(self._deaths), "losses": dict(self._losses)}
         # Keras Tuner writes the state while a trial that has just ended counts as one that is trained.
         ended = set(self.end_order)
         state["ongoing_trials"] = {who: name for who, name in state["ongoing_trials"].items() if name not in ended}
@@ -214,7 +247,8 @@ class Durable(kt.Oracle):
             drawn = {**space, "values": kept["hyperparameters"]}
             self.trials[name] = trials.Trial.from_state({**kept, "hyperparameters": drawn})
         super().set_state({**state, "hyperparameters": space})
-        self.exhausted = state.get("exhausted", False)  # earlier releases did not keep it
+        self.exhausted = state.get("exhausted", False)  # earlier releases did not keep it, nor these
+        self._deaths, self._losses = (Counter(state.get(name, {})) for name in ("deaths", "losses"))
 
     def save(self) -> None:
         """Replace the file of the state. What goes wrong is kept in `fault`: an error here would lock the oracle."""
@@ -235,9 +269,10 @@ class Durable(kt.Oracle):
                 f"{folder / STATE} is damaged ({error}), so the search can't go on; bring an older copy back, or"
                 f" remove {folder.parent} to search anew."
             ) from None
-        for trial in self.ongoing_trials.values():
-            self._again(trial)
-        self.ongoing_trials = {}
+        if self.resumes:
+            self._queue_all()
+        for tuner_id in list(self.ongoing_trials):
+            self._give_up(tuner_id, "the whole search was killed", killed=False)
         for trial in self.trials.values():  # a kill may have come between the state and its copy
             self._save_trial(trial)
 
@@ -374,6 +409,6 @@ def oracle_of(settings: SearchSettings, space: Space, first: Sequence[Mapping[st
         # By default Keras Tuner draws three trials for every choice before it learns from any.
         before = max(3, len(first), settings.trials // 3)
         oracle = BayesianOracle(max_trials=settings.trials, num_initial_points=before, **common)
-    oracle.first = first
+    oracle.first, oracle.resumes = first, settings.accelerated
     oracle.verbose = 0  # a line of progress shows the search
     return oracle

@@ -73,7 +73,10 @@ class Display:
 
 @dataclass(frozen=True)
 class State:
-    """The file oracle.json holds the state of a search; trials are named by their numbers."""
+    """The file oracle.json holds the state of a search; trials are named by their numbers.
+
+    Deaths and losses say how often the process of a trial died, or went away unseen.
+    """
 
     trials: dict[str, KeptTrial]
     ongoing_trials: dict[str, str]
@@ -87,6 +90,8 @@ class State:
     id_to_hash: dict[str, str | None]
     display: Display
     exhausted: bool = field(default=False, kw_only=True)
+    deaths: dict[str, int] = field(default_factory=dict, kw_only=True)
+    losses: dict[str, int] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         """Raise ValueError when the state names a trial that it does not hold."""

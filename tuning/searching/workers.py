@@ -24,7 +24,7 @@ from kneeoa_hub.settings import usable_cores
 
 from ..run.console import Progress
 from ..run.extensions import LOADED
-from .live import CHIEF, CHIEF_PID, Listener, Sign, check_faults, doing_now, forget_faults
+from .live import CHIEF, CHIEF_PID, LOST_CODE, Listener, Sign, check_faults, doing_now, forget_faults
 from .oracle import Durable, Limits
 from .settings import RunSettings, SearchSettings, planned_epochs
 from .tuner import progress_of
@@ -201,7 +201,7 @@ def _replaced(
         check_faults(out)
         raise DataError(f"{_last_line(log)} (said by {worker.name}; {log} has more)")
     died = f"{worker.name} was ended by signal {-code}" if code < 0 else f"{worker.name} ended with code {code}"
-    had_trial = oracle.release(worker.name, died)
+    had_trial = oracle.release(worker.name, died, killed=code != LOST_CODE)
     idle_deaths = 0 if had_trial else worker.idle_deaths + 1
     if idle_deaths >= STARTS:
         raise DataError(f"{died}, {STARTS} times before it trained anything; read why in {log}.")
