@@ -1,4 +1,4 @@
-"""Three tuners search on equal compute, against each other and against networks designed by hand.
+"""Three tuners search on equal compute, against each other, and beside networks designed by hand.
 
     python -m benchmarks.search_worth --data runs/audit --out runs/worth --networks 40 --epochs 9 --full-epochs 27
 
@@ -11,7 +11,7 @@ measures and the minutes that the trainings took. Validation films alone are use
    a Gaussian process asks for a network that is not in the pool, it gets the one there that differs in the fewest
    choices, of those that it has not tried. Its fits take most of the replays' time.
 2. Networks designed by hand, with the same length of training as a full trial; NAME@SIZE gets framed films of so many
-   pixels.
+   pixels. Each is trained once. A search shows the best of many trials on the films that chose it, after more compute.
 3. Ranks: Kendall's tau says whether a short training puts networks in the order of the longest rung, and in that of
    longer trainings of some of them (--full). Its 95% interval is by bootstrap over networks.
 

@@ -16,6 +16,11 @@ from .replay import Curve
 
 SUFFICIENT_TAU = 0.6
 """A rung with a greater tau puts networks in a useful order."""
+OF_SEARCHES = (
+    "A search shows the best of its trials on the validation films that chose it, which is low by chance too. A network"
+    " designed by hand was trained once, in less time."
+)
+"""The table ends with this, since it has both."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ def table(worth: Worth) -> str:
         at = [curve.at(worth.minutes) for curve in worth.curves if curve.name == name]
         cells = [_spread([pair[number] for pair in at]) for number in (0, 1)]
         lines.append(f"| {name} | {' | '.join(cells)} | {_interval(worth.gains.get(name), 3)} |")
+    lines += ["", OF_SEARCHES]
     head = "| epochs of a rung | minutes of one training | Kendall's tau to the longest rung | to longer trainings |"
     lines += ["", head, "|---|---|---|---|"]
     for rung in worth.rungs:

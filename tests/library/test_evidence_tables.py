@@ -272,6 +272,14 @@ def test_the_worth_of_a_search_is_that_of_its_evidence() -> None:
     assert shown == [{column: row[column] for column in shown[0]} for row in rungs[:-1]]
     assert report.verdict(worth.rungs) == "No shorter rung has a tau above 0.6."
     assert report.verdict(worth.rungs) in page("benchmarks")
+    names = [curve.name for curve in worth.curves]
+    trials = {name: sum(len(one.minutes) - 1 for one in worth.curves if one.name == name) for name in set(names)}
+    results = [f"{trials[name] / names.count(name):.0f}" for name in ("random", "bayesian", "hyperband from 3 epochs")]
+    folded, baseline = (f"{curve.minutes[0]:.1f}" for curve in worth.curves if len(curve.minutes) == 1)
+    said = " ".join(page("benchmarks").split())
+    assert results == ["16", "16", "25"]
+    assert "about 16 noisy results, of 25 with Hyperband" in said
+    assert f"a search had {worth.minutes:.1f} minutes, they had {folded} and {baseline}" in said
     before = from_json(report.Worth, read("search_worth/of-0.13.0"))
     assert report.verdict(before.rungs) == "The cheapest training with a tau above 0.6 has 3 epochs."
 
