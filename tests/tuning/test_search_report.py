@@ -63,15 +63,16 @@ def test_the_time_left_counts_folds_and_failed_trials_and_who_trains_now_alone(a
     with pytest.raises(KillError):
         tuning.search.search(audited, tmp_path, settings)
     Sign(tmp_path, "waits")
-    killed = Sign(tmp_path, "killed")
-    killed.show(Doing("killed", "4", 8, 9))
-    os.utime(killed.path, (0, time.time() - LOST_S - 60))
+    for name, trial, silent in (("killed", "5", LOST_S + 60), ("killed just now", "4", 10.0)):
+        killed = Sign(tmp_path, name)
+        killed.show(Doing(name, trial, 8, 9))
+        os.utime(killed.path, (0, time.time() - silent))
     trials = read_trials(tmp_path / "tuner", settings)
     state = _state(tmp_path, settings, trials, finished=False)
     assert state.rows[1:] == [("here", "4", "0 of 9"), ("waits", "-", "0 of 0")]
     assert "About 3 minutes are left" in state.text[1]  # two trainings of 9 epochs, as those that took 90 seconds
     forget_faults(tmp_path)  # workers go on
-    assert [one.process for one in doing_now(tmp_path)] == ["waits"]
+    assert [one.process for one in doing_now(tmp_path)] == ["killed just now", "waits"]
 
 
 def test_a_search_in_one_process_gives_signs_of_life_within_an_epoch(audited, tmp_path, monkeypatch):

@@ -172,11 +172,14 @@ def has_ended(out: Path, process: str) -> bool:
 def doing_now(out: Path) -> list[Doing]:
     """Return what the processes of a search that train do now; a file that is damaged is left out.
 
-    A process that was silent for LOST_S seconds when another one gave a sign was killed, and does nothing.
+    A process that was silent for LOST_S seconds when another one gave a sign was killed, and does nothing. So was one
+    whose trial has another process with a later sign.
     """
     signs = _signs(out)
     latest = max((when for _, when in signs), default=0.0)
-    return [one for one, when in signs if one.process != CHIEF and not one.fault and latest - when <= LOST_S]
+    living = [(one, when) for one, when in signs if one.process != CHIEF and not one.fault and latest - when <= LOST_S]
+    trains = {one.trial: one.process for one, _ in sorted(living, key=lambda sign: sign[1])}
+    return [one for one, _ in living if not one.trial or trains[one.trial] == one.process]
 
 
 def check_faults(out: Path) -> None:
