@@ -21,7 +21,14 @@ import numpy as np
 from kneeoa_hub.bundle import GATE, LOCATOR, SEARCH_REPORT, BundleConfig, read_bundle
 from kneeoa_hub.card.render import render
 from kneeoa_hub.errors import DataError
-from kneeoa_hub.evidence import CrossDomainRow, Evidence, ExportEvidence, RobustnessEvidence, read_evidence
+from kneeoa_hub.evidence import (
+    CrossDomainRow,
+    DataEvidence,
+    Evidence,
+    ExportEvidence,
+    RobustnessEvidence,
+    read_evidence,
+)
 from kneeoa_hub.evidence.finding import Grader
 from kneeoa_hub.files import replacing
 from kneeoa_hub.grades import LABELS
@@ -31,6 +38,7 @@ from kneeoa_hub.runtime import OUTPUTS, Network
 from kneeoa_hub.typed_json import FieldError, from_json, to_json
 
 from .data.datasets import load_knees, stratified_subset
+from .data.summary import read_summary
 from .evaluation.fitted import Fitted, read_fitted
 from .gate import GatePart, gate_part
 from .locator import LocatorPart, locator_part
@@ -123,7 +131,14 @@ def export(
     return out
 
 
-def renew(bundle: Path, out: Path, *, cross_domain: Path | None = None, robustness: Path | None = None) -> Path:
+def renew(
+    bundle: Path,
+    out: Path,
+    *,
+    cross_domain: Path | None = None,
+    robustness: Path | None = None,
+    audit: Path | None = None,
+) -> Path:
     """Write a bundle with other measures to the new folder `out`, and return it; its networks and limits stay.
 
     Args:
@@ -131,14 +146,19 @@ def renew(bundle: Path, out: Path, *, cross_domain: Path | None = None, robustne
         out: The new bundle's folder.
         cross_domain: See `export`; None keeps what the bundle has.
         robustness: See `export`; None keeps what the bundle has.
+        audit: Output folder of an audit of the bundle's films, whose shortcuts the card lists; None keeps what the
+            bundle has.
 
     Raises:
-        DataError: No measure is given, `out` is not empty, or films were changed and graded with another bundle.
+        DataError: No measure is given, `out` is not empty, films were changed and graded with another bundle, or the
+            audit is of other films.
         OutputError: `out` can't be written.
     """
     _check_empty(out)
-    if not (cross_domain or robustness):
-        raise DataError(f"{bundle} is a bundle; give the measures that it gets, --robustness or --cross-domain.")
+    if not (cross_domain or robustness or audit):
+        raise DataError(
+            f"{bundle} is a bundle; give the measures that it gets, --robustness, --cross-domain or --audit."
+        )
     before = read_bundle(bundle)
     evidence = before.evidence
     if robustness:
@@ -152,6 +172,8 @@ def renew(bundle: Path, out: Path, *, cross_domain: Path | None = None, robustne
         evidence = replace(evidence, robustness=measured)
     if cross_domain:
         evidence = replace(evidence, cross_domain=_cross_domain(cross_domain))
+    if audit:
+        evidence = replace(evidence, data=_with_shortcuts(evidence.data, audit))
     with _writing(out) as renewed:
         shutil.copytree(bundle, renewed)
         if robustness:
@@ -183,6 +205,13 @@ def _cross_domain(file: Path) -> tuple[CrossDomainRow, ...]:
 
 def _robustness(folder: Path) -> RobustnessEvidence:
     return _read(RobustnessEvidence, folder / ROBUSTNESS, "benchmarks.robustness")
+
+
+def _with_shortcuts(data: DataEvidence, audit: Path) -> DataEvidence:
+    summary = read_summary(audit)
+    if summary.fingerprint != data.fingerprint:
+        raise DataError(f"{audit} is an audit of other films than those of the bundle; audit the same films.")
+    return replace(data, shortcuts=summary.shortcuts)
 
 
 def _copy_picture(robustness: Path, bundle: Path) -> None:

@@ -70,7 +70,7 @@ def _inverted(found: DataEvidence) -> str:
 
 
 def _shortcuts(found: DataEvidence) -> str:
-    """Describe how well the grade can be guessed without the joint."""
+    """Describe how well the grade can be guessed from what does not show the joint."""
     rows = [
         (escaped(dataset), what, row.qwk, row.balanced_accuracy)
         for dataset, scores in found.shortcuts.items()
@@ -80,9 +80,10 @@ def _shortcuts(found: DataEvidence) -> str:
         return ""
     return section(
         "### Shortcuts",
-        "How well boosted trees guess the grade without the joint, over all films of a collection (by chance: QWK 0,"
-        " balanced accuracy 0.20):",
+        "How well boosted trees guess the grade from what does not show the joint, over all films of a collection (by"
+        " chance: QWK 0, balanced accuracy 0.20):",
         table(("collection", "guessed from", "QWK", "balanced accuracy"), rows),
         "The network receives no header, and every knee in one size and one exposure. Texture and surroundings stay in"
-        " what it sees: where they tell the grade, a part of its agreement may come from them.",
+        " what it sees: where they tell the grade, a part of its agreement may come from them. A part can be the knee"
+        " itself, since spectrum and histogram are of the whole film and disease also shows beside the joint.",
     )

@@ -29,8 +29,6 @@ film takes the darkest value.
 PIXELS_LEFT = 3
 """A large film is first averaged over squares, until three of its pixels lie in one pixel of the frame's side. A copy
 of the film would take a large part of the memory that a film may use."""
-SAMPLES = 128
-"""The exposure is measured over at most 128 rows and columns of the frame."""
 LEAST_SPREAD = float(np.finfo(np.float32).tiny)
 """A film whose grays differ by less is flat. Its values may be of any unit."""
 
@@ -164,10 +162,11 @@ def _thinned(part: np.ndarray, times: int) -> np.ndarray:
 def exposure(values: np.ndarray, ends: tuple[float, float] = (LOW, HIGH)) -> tuple[float, float]:
     """Return mean and standard deviation of the tissue in a frame [S,S], in the film's units.
 
-    The frame holds NaN beyond the film.
+    The frame holds NaN beyond the film. Every pixel counts: by every third column, the deviations of a knee and of its
+    mirror image differed by up to 3%.
     """
-    step, margin = -(-len(values) // SAMPLES), round(MARGIN * len(values))
-    inner = values[margin:-margin:step, margin:-margin:step]
+    margin = round(MARGIN * len(values))
+    inner = values[margin:-margin, margin:-margin]
     known = inner[~np.isnan(inner)]
     if not known.size:
         known = values[~np.isnan(values)]

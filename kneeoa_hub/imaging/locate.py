@@ -90,9 +90,17 @@ class Locator:
     def joints(self, pixels: np.ndarray, config: LocatorConfig | None = None) -> tuple[Joint, ...]:
         """Return the joints of a [H,W] film from left to right, before their boxes are cut at the film's edges.
 
-        Their peaks reach the threshold of `config`, which is the bundle's own by default.
+        Their peaks reach the threshold of `config`, which is the bundle's own by default. A film and its mirror image
+        have the same joints, mirrored: the network sees both with the brighter half on the right.
         """
         config = config or self._config
+        if not _brighter_on_the_left(pixels):
+            return self._joints(pixels, config)
+        joints = self._joints(pixels[:, ::-1], config)
+        return tuple(replace(joint, x=pixels.shape[1] - joint.x) for joint in reversed(joints))
+
+    def _joints(self, pixels: np.ndarray, config: LocatorConfig) -> tuple[Joint, ...]:
+        """Return the joints of a [H,W] film as the network sees it."""
         refined = (self._second_look(pixels, joint, config) for joint in self._first_look(pixels, config))
         surest_first = sorted(refined, key=lambda joint: -joint.score)
         return tuple(sorted(_distinct(surest_first), key=lambda joint: joint.x))
@@ -120,6 +128,13 @@ class Locator:
         ]
         away = [np.hypot(other.x - joint.x, other.y - joint.y) / joint.side for other in again]
         return again[int(np.argmin(away))] if away and min(away) < DISTINCT else joint
+
+
+def _brighter_on_the_left(pixels: np.ndarray) -> bool:
+    """Tell which half of a [H,W] film is brighter, by every REDUCED_TO-th row; a middle column counts in neither."""
+    half = pixels.shape[1] // 2
+    rows = pixels[::REDUCED_TO]
+    return bool(rows[:, :half].sum(dtype=np.float64) > rows[:, pixels.shape[1] - half :].sum(dtype=np.float64))
 
 
 def _shown(joint: Joint, shape: tuple[int, ...]) -> bool:

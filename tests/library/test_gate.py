@@ -56,6 +56,13 @@ def positioned(pixels: np.ndarray, pose: tuple[int, bool]) -> np.ndarray:
 
 
 @pytest.mark.slow
+def test_real_knees_and_their_mirror_images_get_the_same_answers(grader, real):
+    for film, report in real:
+        (knee,), (mirrored,) = report.knees, grader.grade(np.ascontiguousarray(film[:, ::-1])).knees
+        assert mirrored.probabilities == pytest.approx(knee.probabilities, abs=5e-3)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("pose", POSES[1:])
 def test_a_knee_in_another_pose_is_graded_as_if_upright_or_refused_with_a_reason(grader, pose, knees):
     turns, inverted = pose

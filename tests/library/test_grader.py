@@ -103,6 +103,18 @@ def test_knees_without_a_known_side_are_distinguished_by_their_position(grader, 
         assert f'<section class="knee" aria-label="{html.escape(name)}">' in document.content().decode()
 
 
+@pytest.mark.parametrize(
+    "film",
+    [knee_film(2, seed=5), knee_film(3, seed=8, height=1801, width=1507), two_knee_film((1, 3), seed=4)],
+    ids=["crop", "large", "both knees"],
+)
+def test_a_film_and_its_mirror_image_get_the_same_answers(grader, film):
+    knees, mirrored = grader.grade(film.pixels).knees, grader.grade(film.pixels[:, ::-1]).knees[::-1]
+    assert len(knees) == len(mirrored) == len(film.boxes)
+    for one, other in zip(knees, mirrored, strict=True):
+        assert other.probabilities == pytest.approx(one.probabilities, abs=1e-3)
+
+
 def test_given_boxes_skip_the_locator(grader):
     film = two_knee_film((0, 4), seed=5)
     report = grader.grade(film.pixels, boxes=[film.boxes[1]])

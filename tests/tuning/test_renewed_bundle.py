@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,22 @@ def test_a_bundle_gets_other_measures_and_keeps_everything_else(measured: Path, 
     assert picture == (measured / "robustness.png").read_bytes()
 
 
+def test_the_card_gets_the_shortcuts_of_a_later_audit_of_the_same_films(audited: Path, tmp_path: Path) -> None:
+    from tuning.export import renew
+    from tuning.run import steps
+
+    with pytest.raises(DataError, match="an audit of other films than those of the bundle"):
+        renew(SHIPPED, tmp_path / "renewed", audit=audited)
+    later = shutil.copytree(audited, tmp_path / "later")
+    data = read_bundle(SHIPPED).evidence.data
+    record = json.loads((later / "audit.json").read_text("utf-8"))
+    shortcuts = {"oai": {"a new probe": data.shortcuts["oai"]["mean brightness"]}}
+    steps.write_json(later / "audit.json", record | {"fingerprint": data.fingerprint, "shortcuts": shortcuts})
+    renewed = read_bundle(renew(SHIPPED, tmp_path / "renewed", audit=later))
+    assert renewed.evidence.data == replace(data, shortcuts=shortcuts)
+    assert "| oai | a new probe |" in (renewed.folder / "README.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize("what", ["name", "revision"])
 def test_measures_of_another_bundle_are_refused(what: str, measured: Path, tmp_path: Path) -> None:
     from tuning.export import renew
@@ -65,7 +82,7 @@ def test_measures_of_another_bundle_are_refused(what: str, measured: Path, tmp_p
     [
         (["--version", "2.0"], "--version"),
         (["--locator", "somewhere"], "--locator"),
-        ([], "--robustness or --cross-domain"),
+        ([], "--robustness, --cross-domain or --audit"),
     ],
 )
 def test_a_bundle_keeps_its_name_and_networks(

@@ -9,7 +9,8 @@ from kneeoa_hub.errors import SettingsError
 from ..run import console
 from .command import Command
 
-TEXTS, FOLDERS = ("name", "version"), ("locator", "gate", "cross_domain", "robustness")
+TEXTS, MEASURES = ("name", "version"), ("cross_domain", "robustness", "audit")
+FOLDERS = ("locator", "gate", *MEASURES)
 """These options of `export` are texts, and those files or folders."""
 
 
@@ -63,6 +64,8 @@ def _export_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--cross-domain", metavar="FILE", help=cross_domain)
     robustness = "output of `python -m benchmarks.robustness`, for the card"
     step.add_argument("--robustness", metavar="DIR", help=robustness)
+    audit = "audit of the films of the bundle that is given with --data: its shortcuts, for the card"
+    step.add_argument("--audit", metavar="DIR", help=audit)
 
 
 def _export(options: argparse.Namespace) -> str:
@@ -73,11 +76,13 @@ def _export(options: argparse.Namespace) -> str:
     folders: dict[str, Any] = {name: Path(given) for name in FOLDERS if (given := getattr(options, name))}
     texts: dict[str, Any] = {name: given for name in TEXTS if (given := getattr(options, name))}
     if not (data / CONFIG).is_file():
+        if options.audit:
+            raise SettingsError(f"--audit: {data} is the output of evaluate, which knows its audit; leave --audit out.")
         return f"bundle: {export(data, out, **texts, **folders)}"
-    if kept := sorted({*texts, *folders} - {"cross_domain", "robustness"}):
+    if kept := sorted({*texts, *folders}.difference(MEASURES)):
         raise SettingsError(
             f"--{kept[0]}: {data} is a bundle, which keeps its name, version and networks; it can only get other"
-            " measures, with --robustness and --cross-domain."
+            " measures, with --robustness, --cross-domain and --audit."
         )
     return f"bundle: {renew(data, out, **folders)}"
 
@@ -86,8 +91,8 @@ EXPORT = Command(
     "export",
     "write the bundle",
     "python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle",
-    "output of evaluate; or a bundle, which gets the measures of --robustness and --cross-domain and stays the same"
-    " otherwise",
+    "output of evaluate; or a bundle, which gets the measures of --robustness, --cross-domain and --audit and stays the"
+    " same otherwise",
     _export_options,
     _export,
     out="folder of the bundle, new or empty",

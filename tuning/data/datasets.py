@@ -27,8 +27,8 @@ from .table import AuditedFilm, read_films
 
 CACHE = "arrays"
 """This folder beside an audit's films.csv holds the films as arrays. The name of a file follows from what it was made
-of: the films, their joints and the input."""
-FITTING = 2
+of: FITTING, the films, their joints and the input."""
+FITTING = 3
 """This number grows when films are fitted in another way, so that arrays of an earlier way are made again."""
 
 

@@ -72,8 +72,8 @@ def _shortcut_lines(shortcuts: Mapping[str, Mapping[str, ShortcutEvidence]]) -> 
         return []
     return [
         "",
-        "How well the grade can be guessed without the joint (boosted trees, cross-validated by group; by chance 0 and"
-        " .20):",
+        "How well the grade can be guessed from what does not show the joint (boosted trees, cross-validated by group;"
+        " by chance 0 and .20):",
         "",
         "| dataset | guessed from | QWK | balanced accuracy |",
         "|---|---|---|---|",

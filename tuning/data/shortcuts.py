@@ -1,4 +1,4 @@
-"""Probes measure how well the grade can be guessed without the joint: by file header, grays, texture and borders.
+"""Probes measure how well the grade can be guessed from what does not show the joint: header, grays, texture, borders.
 
 What these reach is a leak of the data, not radiology; a model that is no better has learnt nothing (Geirhos et al.,
 "Shortcut learning in deep neural networks", Nat. Mach. Intell. 2020).

@@ -19,7 +19,7 @@ from .datasets import CACHE, Knees, bright_bone, mapped
 from .sources import FilmReader
 from .variation import gray_bytes, vary
 
-CHANGES = 3
+CHANGES = 4
 """This number grows when films are changed in another way, so that variants of an earlier way are made again."""
 VARIANTS, PLAIN = 6, 2
 """Each film has VARIANTS copies; the first PLAIN of them differ only in a moved frame. Of the others every second one
