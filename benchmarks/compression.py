@@ -1,7 +1,8 @@
 """The limits in kneeoa_hub/imaging/compression.py come from this measurement of the loss at which grades slide.
 
-With --other, JPEG 2000, JPEG-LS and WebP are measured. With --equal no film is graded: the table has the quality of
-JPEG with the same mean squared error, from which the package takes what a loss of these codecs counts as.
+With --other, JPEG 2000, JPEG-LS and WebP are measured. With --equal no film is graded: the table has what the package
+reads in a file, the bits of JPEG 2000 for a pixel that is not plain or the quantiser of WebP, and beside it the quality
+of JPEG with the same mean squared error, from which the package takes what a loss of these codecs counts as.
 
     python -m benchmarks.compression --audit runs/audit
     python -m benchmarks.compression --audit runs/audit --bundle ./runs/bundle --films 200 --other
@@ -22,9 +23,10 @@ from imagecodecs import jpegls_decode, jpegls_encode
 from PIL import Image
 
 from kneeoa_hub import from_pretrained
-from kneeoa_hub.imaging.compression import REFUSED_QUALITY, WARNED_QUALITY
+from kneeoa_hub.imaging.compression import REFUSED_QUALITY, WARNED_QUALITY, jpeg_2000_bits
+from kneeoa_hub.imaging.webp_quantiser import quantiser
 from tuning.data.table import read_films
-from tuning.evaluation.film_changes import Change, compressed
+from tuning.evaluation.film_changes import Change, compressed, pixels_of
 from tuning.evaluation.robustness import robustness
 
 from .robustness import films_of, table
@@ -34,7 +36,7 @@ RATIOS = (5, 10, 20, 40, 80, 160)
 """JPEG 2000 compresses films of 8 bits by these ratios."""
 NEAR = (2, 5, 10, 20)
 """JPEG-LS may err by these many grays of 255."""
-WEBP_QUALITIES = (95, 75, 40, 20, 5)
+WEBP_QUALITIES = (100, 95, 75, 60, 40, 20, 5, 0)
 EVERY_QUALITY = range(2, 99, 4)
 """The quality of JPEG with an equal error is interpolated among these."""
 
@@ -46,9 +48,16 @@ def saved(pixels: np.ndarray, form: str, **options: object) -> bytes:
     return stream.getvalue()
 
 
-def read(content: bytes) -> np.ndarray:
-    """Read a file again with Pillow, as gray."""
-    return np.asarray(Image.open(io.BytesIO(content)).convert("L"))
+def read_again(pixels: np.ndarray, rng: np.random.Generator, quality: int, codec: str = "JPEG") -> np.ndarray:
+    """Compress with loss and read again, so that no limit on compression applies.
+
+    Args:
+        pixels: [H,W] uint8.
+        rng: Not used; every change takes one.
+        quality: The quality setting of Pillow's encoder, 1 to 100.
+        codec: Pillow's name of a format with loss.
+    """
+    return pixels_of(compressed(pixels, rng, quality, codec))
 
 
 def jpeg_2000_file(pixels: np.ndarray, ratio: int) -> bytes:
@@ -64,7 +73,7 @@ def jpeg_2000(pixels: np.ndarray, rng: np.random.Generator, ratio: int) -> np.nd
         rng: Not used; every change takes one.
         ratio: Bytes of the pixels over bytes of the file.
     """
-    return read(jpeg_2000_file(pixels, ratio))
+    return pixels_of(jpeg_2000_file(pixels, ratio))
 
 
 def near_lossless(pixels: np.ndarray, rng: np.random.Generator, near: int) -> np.ndarray:
@@ -79,24 +88,35 @@ def near_lossless(pixels: np.ndarray, rng: np.random.Generator, near: int) -> np
 
 
 def equal_loss(films: Sequence[np.ndarray]) -> Iterator[tuple[str, float | None, float, float]]:
-    """Yield name, bits for a pixel, root mean squared error in grays and quality of JPEG with that error.
-
-    The bits are given for codecs that are judged by them.
+    """Yield name, what the package reads, root mean squared error in grays and quality of JPEG with that error.
 
     Args:
         films: Pixels [H,W] uint8.
     """
     rng = np.random.default_rng(0)  # no change of these draws anything
-    losses = [mean_loss(films, [read(saved(film, "JPEG", quality=one)) for film in films]) for one in EVERY_QUALITY]
-    sizes: dict[str, Callable[[np.ndarray], bytes]] = {
-        **{f"JPEG 2000, 1:{one}": partial(jpeg_2000_file, ratio=one) for one in RATIOS},
-        **{f"WebP, quality {one}": partial(saved, form="WEBP", quality=one) for one in WEBP_QUALITIES},
+    losses = [
+        mean_loss(films, [pixels_of(saved(film, "JPEG", quality=one)) for film in films]) for one in EVERY_QUALITY
+    ]
+    tells: dict[str, Callable[[np.ndarray], float]] = {
+        **{f"JPEG 2000, 1:{one}": partial(bits_with_detail, ratio=one) for one in RATIOS},
+        **{f"WebP, quality {one}": partial(webp_index, quality=one) for one in WEBP_QUALITIES},
     }
     for change in changes(other=True):
-        loss = mean_loss(films, [change.apply(film, rng) for film in films])
-        size = sizes.get(change.name)
-        bits = float(np.median([8 * len(size(film)) / film.size for film in films])) if size else None
-        yield change.name, bits, loss, float(np.interp(-loss, np.negative(losses), EVERY_QUALITY))
+        loss = mean_loss(films, [pixels_of(change.apply(film, rng)) for film in films])
+        tell = tells.get(change.name)
+        told = float(np.median([tell(film) for film in films])) if tell else None
+        yield change.name, told, loss, float(np.interp(-loss, np.negative(losses), EVERY_QUALITY))
+
+
+def bits_with_detail(pixels: np.ndarray, ratio: int) -> float:
+    """Return the bits of JPEG 2000 for a pixel that is not plain, of a film [H,W] uint8 compressed to a proportion."""
+    content = jpeg_2000_file(pixels, ratio)
+    return jpeg_2000_bits([content], pixels_of(content))
+
+
+def webp_index(pixels: np.ndarray, quality: int) -> float:
+    """Return the quantiser that WebP of a quality takes for a film [H,W] uint8."""
+    return quantiser(saved(pixels, "WEBP", quality=quality)) or 0.0
 
 
 def mean_loss(films: Sequence[np.ndarray], compressed: Sequence[np.ndarray]) -> float:
@@ -108,12 +128,12 @@ def mean_loss(films: Sequence[np.ndarray], compressed: Sequence[np.ndarray]) -> 
 def changes(other: bool) -> list[Change]:
     """Return the changes to measure: those of JPEG, or those of the other codecs."""
     if not other:
-        return [Change(f"JPEG, quality {one}", "quality", partial(compressed, quality=one)) for one in QUALITIES]
+        return [Change(f"JPEG, quality {one}", "quality", partial(read_again, quality=one)) for one in QUALITIES]
     return [
         *(Change(f"JPEG 2000, 1:{one}", "quality", partial(jpeg_2000, ratio=one)) for one in RATIOS),
         *(Change(f"JPEG-LS, error {one}", "quality", partial(near_lossless, near=one)) for one in NEAR),
         *(
-            Change(f"WebP, quality {one}", "quality", partial(compressed, quality=one, codec="WEBP"))
+            Change(f"WebP, quality {one}", "quality", partial(read_again, quality=one, codec="WEBP"))
             for one in WEBP_QUALITIES
         ),
     ]
@@ -131,9 +151,11 @@ def main() -> None:
     if arguments.equal:
         for name in sorted({film.dataset for film in read_films(arguments.audit)}):
             pixels = [film.pixels for film in films_of(arguments.audit, name, arguments.films)]
-            print(f"{name}, {len(pixels)} films\n\n| films | bits | error | JPEG quality |\n|---|---|---|---|")
-            for change, bits, loss, quality in equal_loss(pixels):
-                print(f"| {change} | {f'{bits:.3f}' if bits else '-'} | {loss:.2f} | {quality:.0f} |")
+            print(f"\n{name}, {len(pixels)} films\n\n| films | bits or quantiser | error | JPEG quality |")
+            print("|---|---|---|---|")
+            for change, told, loss, quality in equal_loss(pixels):
+                shown = "-" if told is None else f"{told:.3f}"
+                print(f"| {change} | {shown} | {loss:.2f} | {quality:.1f} |")
         return
     grader = from_pretrained(arguments.bundle)
     print(f"{grader.model}, revision {grader.revision}; warned below {WARNED_QUALITY}, refused below {REFUSED_QUALITY}")

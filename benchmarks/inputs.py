@@ -332,11 +332,11 @@ def before_and_now(grader: KneeGrader) -> str:
         "",
         f"A film that lost much by compression gets a warning below quality {WARNED_QUALITY:g} of libjpeg's scale,",
         f"and is refused below {REFUSED_QUALITY:g}. `python -m benchmarks.compression` measures where grades slide.",
-        "JPEG tells its quality by its quantisation tables, JPEG-LS by its largest error, JPEG 2000 and WebP by the",
-        "bits that they spend on a pixel: each counts as the quality of a JPEG that loses as much. A wide dark border",
-        "needs few bits, so such a film counts as worse than it is. A joint of more pixels keeps more of its detail,",
-        "so the limits are lower for it. What a film lost before it was saved in this file is known only where a",
-        "DICOM header gives the ratio (Lossy Image Compression); such a film may be warned of, but is not refused.",
+        "JPEG and WebP tell their quality by their quantisation, JPEG-LS by its largest error, and JPEG 2000 by the",
+        "bits that it spends on a pixel: each counts as the quality of a JPEG that loses as much. Plain borders and",
+        "air do not count. A joint of more pixels keeps more of its detail, so the limits are lower for it. What a",
+        "film lost before it was saved in this file is known only where a DICOM header gives the ratio (Lossy Image",
+        "Compression); such a film may be warned of, but is not refused.",
         "Send the original where there is one.",
     ]
     return "\n".join(lines)

@@ -24,7 +24,7 @@ from kneeoa_hub import KneeGrader, from_pretrained
 from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.evidence.robustness import AS_IT_IS
 from kneeoa_hub.imaging.letterbox import Box
-from tuning.evaluation.film_changes import CHANGES
+from tuning.evaluation.film_changes import CHANGES, pixels_of
 
 from .measuring import write_graded
 
@@ -95,7 +95,7 @@ def measured(grader: KneeGrader, films: Mapping[str, np.ndarray]) -> Iterator[Ro
     found: dict[str, dict[str, Answer]] = {}
     changes = [change for change in CHANGES if change.name in CHANGED]
     for number, (name, pixels) in enumerate(films.items()):
-        changed = {change.name: change.apply(pixels, np.random.default_rng(number)) for change in changes}
+        changed = {change.name: pixels_of(change.apply(pixels, np.random.default_rng(number))) for change in changes}
         for change, film in {AS_IT_IS: pixels, **changed}.items():
             knees = grader.grade(film).knees
             once = outcome([knee.box for knee in knees], film.shape[1])

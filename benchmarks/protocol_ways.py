@@ -40,7 +40,7 @@ from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.evidence import Estimate
 from kneeoa_hub.grades import OSTEOARTHRITIS_FROM
 from kneeoa_hub.imaging.frame import Place, frame, network_values, place_of
-from tuning.evaluation.film_changes import CHANGES
+from tuning.evaluation.film_changes import CHANGES, pixels_of
 from tuning.run import console
 
 from .causes import named_folder
@@ -130,7 +130,7 @@ def probabilities(
     changes = {one.name: one.apply for one in CHANGES}
     inputs = []
     for number, knee in enumerate(knees):
-        film = changes[change](knee.pixels, np.random.default_rng(number)) if change else knee.pixels
+        film = pixels_of(changes[change](knee.pixels, np.random.default_rng(number))) if change else knee.pixels
         framed = frame(film, knee.place, config.height, (config.low, config.high), config.reach)
         inputs.append(network_values(framed.pixels))
     parts = [np.stack(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)]

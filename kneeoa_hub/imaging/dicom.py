@@ -117,15 +117,15 @@ def _film(header: Dataset, form: PixelForm, name: str, limits: Limits) -> Film:
 
 def _quality(header: Dataset, form: PixelForm, stored: np.ndarray) -> float | None:
     """Return what `compression` estimates from the frame and from the header's statements. None means no loss."""
-    found = (_frame_quality(header, form, stored), _stated_quality(header, form))
+    found = (_frame_quality(header, form, stored), _stated_quality(header, form, stored))
     return min((one for one in found if one is not None), default=None)
 
 
-def _stated_quality(header: Dataset, form: PixelForm) -> float | None:
+def _stated_quality(header: Dataset, form: PixelForm, stored: np.ndarray) -> float | None:
     """Return the quality of a film that was compressed with loss before (PS3.3 C.7.6.1.1.5)."""
     ratios = [one for one in numbers(header, "LossyImageCompressionRatio") if math.isfinite(one)]
     lossy = text(header, "LossyImageCompression") == LOSSY
-    return stated_quality(max(ratios), form.allocated) if lossy and ratios else None
+    return stated_quality(max(ratios), form.allocated, stored) if lossy and ratios else None
 
 
 def _frame_quality(header: Dataset, form: PixelForm, stored: np.ndarray) -> float | None:
@@ -137,7 +137,7 @@ def _frame_quality(header: Dataset, form: PixelForm, stored: np.ndarray) -> floa
     if form.syntax in JPEG_LS:
         return jpeg_ls_quality(frame, float(np.ptp(stored)))
     judged = form.syntax in JPEG_2000 and form.syntax not in WHOLE
-    return jpeg_2000_quality([frame], form.rows * form.columns) if judged else None
+    return jpeg_2000_quality([frame], stored) if judged else None
 
 
 def _read_header(content: bytes, name: str, limits: Limits) -> tuple[Dataset, PixelForm]:

@@ -22,7 +22,7 @@ from .formats import PILLOW_FORMATS, READABLE_FORMATS, other_format
 from .gray import SIDEWAYS, upright_gray
 from .header import Header
 from .square import stated_aspect
-from .tiff import film_page, is_tiff, opened_page
+from .tiff import film_page, is_tiff, opened_page, quality_of
 
 GRAY_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F", "L")
 """Images in these modes of Pillow hold gray values as they are."""
@@ -60,7 +60,7 @@ def read_picture(content: bytes, name: str, limits: Limits) -> Film:
                 return _from_values(content, header, name, limits)
             film = _from_image(image, name, limits)
             if image.format == "WEBP":
-                return replace(film, quality=webp_quality([content], film.pixels.size))
+                return replace(film, quality=webp_quality([content]))
             return film
 
 
@@ -171,6 +171,7 @@ def _from_tiff(content: bytes, page: Header, name: str, limits: Limits) -> Film:
     """Decode a TIFF's page. Raises SeveralFrames if a smaller page of the same shape shows something else."""
     if not page.pillow:
         film = _from_values(content, page, name, limits)
+        film = replace(film, quality=quality_of(content, page, film.pixels))
     else:
         image = _opened(content)
         if image is None:

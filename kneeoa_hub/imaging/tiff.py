@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ..errors import SeveralFrames, UnsupportedFilm
 from .bounds.tags import PAGES, TagReader, readers
 from .bounds.tiff import JPEG, JPEG_2000, LENGTHS, STARTS
@@ -90,6 +92,21 @@ def film_page(content: bytes, name: str) -> Header:
     return replace(film, copies=copies, quality=_quality(reader, pages[film.page], film.page))
 
 
+def quality_of(content: bytes, page: Header, pixels: np.ndarray) -> float | None:
+    """Return what `compression` estimates for a decoded page, or None if it lost nothing.
+
+    Args:
+        content: The file's bytes.
+        page: What `film_page` returned for them.
+        pixels: The film that the page shows, [H,W].
+    """
+    pieces = page.pieces
+    if not pieces or pieces.compression not in JPEG_2000:
+        return page.quality
+    places = zip(pieces.starts, pieces.lengths, strict=True)
+    return jpeg_2000_quality([content[at : at + length] for at, length in places], pixels)
+
+
 def opened_page(image: Any, name: str) -> Header:
     """Return the header of a TIFF's page that Pillow has decoded already.
 
@@ -167,9 +184,9 @@ def _pillow_reads(tags: Tags, bits: Sequence[float], formats: set[float], big_en
 
 
 def _quality(reader: TagReader, tags: Tags, index: int) -> float | None:
-    """Return what `compression` estimates for a page, or None if it lost nothing."""
+    """Return what `compression` estimates for a page in JPEG or WebP, or None if it lost nothing."""
     compression, given = _one(tags, COMPRESSION, UNCOMPRESSED), [pair for pair in PLACES if pair[0] in tags]
-    if compression not in (*JPEG, *JPEG_2000, WEBP) or not given:
+    if compression not in (*JPEG, WEBP) or not given:
         return None
     places = zip(*(map(int, tags.get(number, ())) for number in given[0]), strict=False)
     pieces = [reader.content[at : at + length] for at, length in places]
@@ -179,5 +196,4 @@ def _quality(reader: TagReader, tags: Tags, index: int) -> float | None:
         directory = list(reader.directories())[index]
         shared = (tag for tag in reader.tags(directory) if tag.number == JPEG_TABLES)
         return jpeg_quality(pieces[0], b"".join(reader.content[tag.at : tag.at + tag.size] for tag in shared))
-    estimate = webp_quality if compression == WEBP else jpeg_2000_quality
-    return estimate(pieces, int(tags[WIDTH][0] * tags[LENGTH][0]))
+    return webp_quality(pieces)

@@ -13,6 +13,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 Pixels = np.ndarray
 """A film is [H,W] uint8 with bright bone."""
+Changed = Pixels | bytes
+"""A changed film is pixels, or a file whose format took part of them. A grader sees in a file what it lost."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,12 @@ class Change:
 
     name: str
     kind: str
-    apply: Callable[[Pixels, np.random.Generator], Pixels]
+    apply: Callable[[Pixels, np.random.Generator], Changed]
+
+
+def pixels_of(changed: Changed) -> Pixels:
+    """Return the pixels of a changed film."""
+    return np.asarray(Image.open(io.BytesIO(changed)).convert("L")) if isinstance(changed, bytes) else changed
 
 
 def _bordered(
@@ -123,8 +130,8 @@ def _sharpened(pixels: Pixels, rng: np.random.Generator, percent: int) -> Pixels
     return np.asarray(Image.fromarray(pixels).filter(ImageFilter.UnsharpMask(3, percent, 0)))
 
 
-def compressed(pixels: Pixels, rng: np.random.Generator, quality: int, codec: str = "JPEG") -> Pixels:
-    """Compress with loss and read again.
+def compressed(pixels: Pixels, rng: np.random.Generator, quality: int, codec: str = "JPEG") -> bytes:
+    """Return the film as a file with loss.
 
     Args:
         pixels: The film.
@@ -134,7 +141,7 @@ def compressed(pixels: Pixels, rng: np.random.Generator, quality: int, codec: st
     """
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, codec, quality=quality)
-    return np.asarray(Image.open(stream).convert("L"))
+    return stream.getvalue()
 
 
 def _noisy(pixels: Pixels, rng: np.random.Generator, deviation: float) -> Pixels:
@@ -193,20 +200,21 @@ def _screwed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     return np.asarray(image)
 
 
-def _several(pixels: Pixels, rng: np.random.Generator, count: int = 3) -> Pixels:
+def _several(pixels: Pixels, rng: np.random.Generator, count: int = 3) -> Changed:
     """Apply some of the single changes in a random order, one of a kind at most.
 
     A change of exposure comes first: the window of a film that lies on a white page would leave nothing of the film.
     """
     single = [change for change in CHANGES if change.kind != "several"]
     kinds = rng.permutation(sorted({change.kind for change in single}))[:count]
+    changed: Changed = pixels
     for kind in sorted(kinds, key=lambda kind: kind != "exposure"):
         of_kind = [change for change in single if change.kind == kind]
-        pixels = of_kind[int(rng.integers(len(of_kind)))].apply(pixels, rng)
-    return pixels
+        changed = of_kind[int(rng.integers(len(of_kind)))].apply(pixels_of(changed), rng)
+    return changed
 
 
-def _change(name: str, kind: str, function: Callable[..., Pixels], **settings: object) -> Change:
+def _change(name: str, kind: str, function: Callable[..., Changed], **settings: object) -> Change:
     return Change(name, kind, partial(function, **settings) if settings else function)
 
 

@@ -14,7 +14,7 @@ from kneeoa_hub.imaging.film import MIN_SIDE
 from kneeoa_hub.knee import KneeGrade
 
 from ..run.estimates import bootstrapped, grouped_proportion, proportion
-from .film_changes import CHANGES, Change
+from .film_changes import CHANGES, Change, Changed, pixels_of
 from .metrics import Predictions, measure
 
 
@@ -54,17 +54,17 @@ def robustness(
         progress(change.name)
         measured = []
         for index, (film, one) in enumerate(zip(films, before, strict=True)):
-            pixels = change.apply(film.pixels, np.random.default_rng([seed, number, index]))
-            if min(pixels.shape) >= MIN_SIDE:
-                measured.append((film, one, _graded(grader, pixels)))
+            changed = change.apply(film.pixels, np.random.default_rng([seed, number, index]))
+            if min(pixels_of(changed).shape) >= MIN_SIDE:
+                measured.append((film, one, _graded(grader, changed)))
         if measured:
             yield _row(change.name, change.kind, *zip(*measured, strict=True))
 
 
-def _graded(grader: KneeGrader, pixels: np.ndarray) -> KneeGrade | None:
+def _graded(grader: KneeGrader, film: Changed) -> KneeGrade | None:
     """Return the film's largest knee, or None where it is refused or can't be read."""
     try:
-        knees = grader.grade(pixels).knees
+        knees = grader.grade(film).knees
     except KneeOAError:
         return None
     return max(knees, key=lambda knee: (knee.box[2] - knee.box[0]) * (knee.box[3] - knee.box[1]), default=None)

@@ -8,14 +8,6 @@ EXTENDED = b"VP8X"
 METADATA = (b"EXIF", b"XMP ", b"ICCP")
 
 
-def lossy_bytes(content: bytes) -> int:
-    """Return how many bytes the picture of a WebP file takes if it lost something, and 0 if it lost nothing."""
-    lossy, lossless = (content.find(mark) for mark in (b"VP8 ", b"VP8L"))
-    if lossy < 0 or 0 <= lossless < lossy:
-        return 0
-    return int.from_bytes(content[lossy + 4 : lossy + 8], "little")
-
-
 def check_webp(content: bytes, max_pixels: int) -> None:
     """Check the canvas and the chunks of a WebP file. Raises OverBound."""
     at, chunks, size = 12, 0, 0
