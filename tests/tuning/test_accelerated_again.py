@@ -56,17 +56,18 @@ def test_a_stopped_run_goes_on_after_the_jobs_that_the_same_command_finished(tmp
 
     pack, out = tmp_path / "pack", tmp_path / "out"
     keep_teacher(pack, Teacher("kneeoa-cnn", np.full((3, 1, 5), 0.2)))
-    command = command_of(pack, "float32", 9.0)
+    command = command_of(pack, "float32", 9.0, jobs)
     for job in jobs:
         kept(out, job, command)
     assert list(finished(out, jobs, command)) == ["other"]  # the answers of the teacher are not there
     keep_teacher(out, Teacher("teacher", np.full((3, 1, 5), 0.2)))
     assert list(finished(out, jobs, command)) == ["teacher", "pupil", "other"]
     assert list(finished(out, [replace(jobs[0], seed=1), *jobs[1:]], command)) == ["other"]
+    assert finished(out, jobs[:2], command_of(pack, "float32", 9.0, jobs[:2])) == {}  # each has more of the time
     (out / "other.npz").write_bytes(b"damaged")
     assert list(finished(out, jobs, command)) == ["teacher", "pupil"]
     keep_teacher(pack, Teacher("kneeoa-cnn", np.full((3, 1, 5), [0.3, 0.1, 0.2, 0.2, 0.2])))
-    for later in (command_of(pack, "float32", 9.0), command_of(pack, "float32", 14.0)):
+    for later in (command_of(pack, "float32", 9.0, jobs), command_of(pack, "float32", 14.0, jobs)):
         assert finished(out, jobs, later) == {}
 
 

@@ -301,7 +301,8 @@ def run(pack: Path, jobs: Sequence[Job], out: Path, minutes: float) -> list[Outc
     Raises:
         DataError: A job has time for fewer than its least epochs. It is not written; the jobs before it are.
     """
-    ends, command = time.monotonic() + 60 * minutes, command_of(pack, keras.config.dtype_policy().name, minutes)
+    ends = time.monotonic() + 60 * minutes
+    command = command_of(pack, keras.config.dtype_policy().name, minutes, jobs)
     trainer, outcomes = Trainer(pack, out), finished(out, jobs, command)
     trainer.say(f"{jax.devices()[0]}, {len(trainer.heads)} films, protocols {', '.join(trainer.protocols)}")
     for name, outcome in outcomes.items():

@@ -37,15 +37,16 @@ def steps_for(job: Job, done: int, left: float, each: float, per_epoch: int) -> 
     return total
 
 
-def command_of(pack: Path, precision: str, minutes: float) -> str:
-    """Return the fingerprint of everything but the jobs on which the result of a run depends.
+def command_of(pack: Path, precision: str, minutes: float, jobs: Sequence[Job]) -> str:
+    """Return the fingerprint of everything but a job itself on which its result depends.
 
     Args:
         pack: The folder with the films, the answers of teachers and the weights to begin with.
         precision: Of the layers' arithmetic.
         minutes: The time for all jobs.
+        jobs: All jobs, among which the time is divided.
     """
-    return steps.hash_of([content_of(pack), precision, minutes])
+    return steps.hash_of([content_of(pack), precision, minutes, [(job.name, job.share) for job in jobs]])
 
 
 def finished(out: Path, jobs: Sequence[Job], command: str) -> dict[str, Outcome]:
