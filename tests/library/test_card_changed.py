@@ -27,7 +27,7 @@ def test_every_change_and_the_worst_one_stand_in_the_card(grader):
     assert "(figures/robustness.png)" in card
     gornale, oai = (measured.collections[name][-1] for name in ("gornale", "oai"))
     assert gornale.change == oai.change == "three at random"
-    counts = f"{gornale.same.n} (Gornale) and {oai.same.n} (OAI) films"
+    counts = f"{gornale.refused.n} (Gornale) and {oai.refused.n} (OAI) films"
     assert f'"three at random" counts {counts}; "-" stands where no film is left.' in card
 
 
