@@ -7,7 +7,7 @@ import numpy as np
 
 from .film import MIN_SIDE
 from .letterbox import Box
-from .percentiles import median, percentiles
+from .percentiles import gray_spread, median
 
 PIECES = 8
 """A line of a border is examined in eight pieces, whose means keep their gray through noise and compression."""
@@ -35,8 +35,6 @@ PASSES = 4
 corner or lie within each other."""
 MOST_AT_ONCE = 64
 """A wide border is examined in up to 64 lines at once, since columns lie far apart in memory."""
-SAMPLE = 128
-"""The spread of grays is measured over at most 128 rows and columns."""
 
 
 def inner_film(pixels: np.ndarray) -> Box:
@@ -51,7 +49,7 @@ def inner_film(pixels: np.ndarray) -> Box:
     height, width = pixels.shape
     left, top, right, bottom = 0, 0, width, height
     for _ in range(PASSES):
-        before, spread = (left, top, right, bottom), _spread(pixels[top:bottom, left:right])
+        before, spread = (left, top, right, bottom), gray_spread(pixels[top:bottom, left:right])
         if spread <= 0:
             break
         rows = pixels[:, left:right]
@@ -74,12 +72,6 @@ def without_borders(pixels: np.ndarray) -> Box:
     if min(right - left, bottom - top) < MIN_SIDE:
         return 0, 0, pixels.shape[1], pixels.shape[0]
     return left, top, right, bottom
-
-
-def _spread(pixels: np.ndarray) -> float:
-    rows, columns = (-(-side // SAMPLE) for side in pixels.shape)
-    low, high = percentiles(pixels[::rows, ::columns], (1, 99))
-    return float(high - low)
 
 
 def _border(lines: np.ndarray, spread: float) -> int:

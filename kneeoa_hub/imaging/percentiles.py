@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+SAMPLE = 128
+"""The spread of grays is measured over at most 128 rows and columns."""
+
 
 def percentiles(values: np.ndarray, wanted: Sequence[float]) -> tuple[np.float64, ...]:
     """Return percentiles of an array of any shape, interpolated linearly between neighbours.
@@ -38,6 +41,15 @@ def median(values: np.ndarray) -> float:
     upper = len(ordered) // 2
     lower = upper if len(ordered) % 2 else upper - 1
     return float(ordered[lower : upper + 1].mean())
+
+
+def gray_spread(pixels: np.ndarray) -> float:
+    """Return how far the middle 98% of the grays of a film [H,W] spread. A small marker does not count."""
+    rows, columns = (-(-side // SAMPLE) for side in pixels.shape)
+    thinned = pixels[::rows, ::columns]
+    wide = thinned.astype(np.result_type(thinned, np.float32))  # differences of signed integers could overflow
+    low, high = percentiles(wide, (1, 99))
+    return float(high - low)
 
 
 def _between(low: Any, high: Any, way: float) -> np.float64:

@@ -1,10 +1,14 @@
-"""Reads from a WebP file how coarsely it rounds its film (RFC 6386, sections 7, 9.2, 9.3 and 9.6)."""
+"""Reads from a WebP file how coarsely it rounds its film (RFC 6386, sections 7, 9.2, 9.3 and 9.6; RFC 9649)."""
 
 import re
 
-FRAME = re.compile(rb"VP8 .{7}\x9d\x01\x2a.{4}(.{1,32})", re.DOTALL)
-"""A chunk with loss has its size, a tag of three bytes, this start code and the sides before its header, all of which
-fits into 32 bytes."""
+LOSSY, ANIMATED = b"VP8 ", b"ANMF"
+"""A chunk of the first kind is a film with loss. One of the second kind has chunks in it, behind the frame's place."""
+FILE_HEADER, CHUNK_HEADER, PLACE = 12, 8, 16
+"""Chunks begin behind the file's header. Each has its kind and its size in a header of its own."""
+FRAME = re.compile(rb".{3}\x9d\x01\x2a.{4}(.{1,32})", re.DOTALL)
+"""A film with loss has a tag of three bytes, this start code and the sides before its header, all of which fits into 32
+bytes."""
 WIDTH = 32
 COARSEST = 127
 
@@ -15,7 +19,7 @@ def quantiser(content: bytes) -> float | None:
     A file may sort its blocks into four segments, each with a quantiser of its own. The header says which proportion of
     the blocks each one has. None means that the file lost nothing.
     """
-    frame = FRAME.search(content)
+    frame = FRAME.match(_lossy_film(content))
     if not frame:
         return None
     header = _Header(frame[1])
@@ -38,6 +42,18 @@ def quantiser(content: bytes) -> float | None:
     weights = (first * left, first * (1 - left), (1 - first) * right, (1 - first) * (1 - right))
     indices = (min(max(level if absolute else base + level, 0), COARSEST) for level in levels)
     return sum(weight * index for weight, index in zip(weights, indices, strict=True))
+
+
+def _lossy_film(content: bytes) -> bytes:
+    """Return the first chunk with loss, or nothing. Metadata may hold anything, so no other chunk is searched."""
+    at, end = FILE_HEADER, min(len(content), CHUNK_HEADER + int.from_bytes(content[4:8], "little"))
+    while at + CHUNK_HEADER <= end:
+        kind, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + CHUNK_HEADER], "little")
+        at += CHUNK_HEADER
+        if kind == LOSSY:
+            return content[at : min(at + size, end)]
+        at += PLACE if kind == ANIMATED else size + size % 2
+    return b""
 
 
 class _Header:

@@ -21,6 +21,7 @@ from benchmarks.odd_films import framed
 from kneeoa_hub.imaging.compression import COMPRESSED, REFUSED_QUALITY, WARNED_QUALITY, quality_at_joint
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.phantom import knee_film
+from kneeoa_hub.imaging.webp_quantiser import quantiser
 
 GRAY = knee_film(3, 10, height=448, width=448).pixels
 TWELVE = GRAY.astype(np.uint16) << 4
@@ -124,6 +125,46 @@ def test_a_plain_border_does_not_count_as_loss(kind: str, level: int):
     assert plain is not None
     assert 25 < plain < 50
     assert framed_film == pytest.approx(plain, abs=4)
+
+
+@pytest.mark.parametrize("highest", [600, 4095])
+def test_a_saturated_marker_leaves_the_estimate_and_more_loss_never_counts_as_less(highest: int):
+    tissue = (GRAY * (highest / 255)).astype(np.uint16)
+    marked = tissue.copy()
+    marked[40:56, 40:56] = 65535
+    for file in (of_16_bits, compressed_before):
+        plain, beside = (
+            np.array([decode(file(one, ratio)).quality for ratio in (20, 80, 160, 640)]) for one in (tissue, marked)
+        )
+        assert np.abs(beside - plain).max() < 3
+        assert np.all(np.diff(beside) < 0)
+
+
+def of_16_bits(pixels: np.ndarray, ratio: int) -> bytes:
+    return framed(pixels, jpeg_2000(pixels, ratio / 4), JPEG2000)
+
+
+def compressed_before(pixels: np.ndarray, ratio: int) -> bytes:
+    return dicom(pixels, LossyImageCompression="01", LossyImageCompressionRatio=str(ratio))
+
+
+@pytest.mark.parametrize("kind", ["icc_profile", "xmp"])
+def test_the_metadata_of_a_webp_does_not_tell_its_quality(kind: str):
+    poor = picture(GRAY, "WEBP", quality=0)
+    read = decode(poor).quality
+    assert read is not None
+    assert read < REFUSED_QUALITY
+    assert decode(picture(GRAY, "WEBP", lossless=True, **{kind: poor})).quality is None
+    fine = picture(GRAY, "WEBP", quality=95)
+    assert decode(picture(GRAY, "WEBP", quality=95, **{kind: poor})).quality == decode(fine).quality
+
+
+def test_an_animated_webp_is_judged_by_its_first_frame_and_a_cut_one_does_not_stop_the_reader():
+    moving = picture(GRAY, "WEBP", quality=40, save_all=True, append_images=[Image.fromarray(GRAY[::-1])])
+    still = picture(GRAY, "WEBP", quality=40)
+    assert quantiser(moving) == pytest.approx(quantiser(still), abs=3)
+    assert [quantiser(still[:size]) for size in (0, 7, 15, 22)] == [None] * 4
+    assert quantiser(still[: len(still) // 2]) == quantiser(still)
 
 
 def test_a_film_that_lost_all_detail_does_not_count_as_plain():
