@@ -87,13 +87,13 @@ def evaluate(
     class_maps = mean_class_maps(ensemble.model, reference.knees.inputs())
     decision = fit.calibration.decision
     final = assemble(ensemble.members, ensemble.config, fit.calibration.temperature, decision, class_maps)
-    joint, maps = joint_evidence(final, splits[0].knees, ensemble.config, decision)
+    joints, maps = joint_evidence(final, splits[0].knees, ensemble.config, decision)
     histories = {
         member.name: rows for member in ensemble.members if (rows := read_history(train, member.name))
     }  # a member taken from a bundle has none
     training = replace(ensemble.record, drawn=tuple(histories))
     evaluations = _count_test_evaluation(train, test)
-    evidence = assemble_evidence(ensemble, copies, fit, splits, sets, joint, training, evaluations)
+    evidence = assemble_evidence(ensemble, copies, fit, splits, sets, joints, training, evaluations)
     _draw(out / "figures", sets, fit.calibration, maps, histories)
     nested = tuple(tuple(map(tuple, row)) for row in class_maps.tolist())
     steps.write_json(out / FITTED, Fitted(**vars(fit.calibration), refusal=fit.refusal, mean_class_maps=nested))

@@ -1,6 +1,6 @@
 """Writes the card's sections on finding joints, on refusing films, and on what the model looks at."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..evidence import Estimate, FindingEvidence, GateEvidence, JointEvidence, Outcomes
 from .text import figure, label, section, table
@@ -117,23 +117,30 @@ def _outcomes(made: Mapping[str, Outcomes]) -> str:
     return table(("unsuitable film", "films", "refused", "corrected", "let through"), rows)
 
 
-def joint(evidence: JointEvidence | None, figures: str) -> str:
-    """Describe what blanking the joint space costs, and where the activation maps peak."""
+def joint(evidence: Sequence[JointEvidence], figures: str) -> str:
+    """Describe what blanking the joint space costs, and where the activation maps peak, on each set of films."""
     if not evidence:
         return ""
+    return section(
+        "## Does it look at the joint?",
+        "Parts of films were blanked. A random mask has the same size at a random place. A difference below zero says"
+        " that the part matters more than its size.",
+        *(part for one in evidence for part in _joint(one)),
+        "A map is coarse. It shows the regions that raise the score of the reported grade above that of an average"
+        " film. It does not outline disease.",
+        f"![Mean map of each grade]({figures}maps.png)",
+    )
+
+
+def _joint(evidence: JointEvidence) -> tuple[str, str, str]:
     covered, peak = evidence.covered, evidence.map_peak
     parts = {"joint": covered.joint, "all but the joint": covered.all_but_the_joint, "border": covered.border}
     rows = [
         (name, f"{row.share_covered.value:.2f}", row.qwk, row.qwk_random, row.difference) for name, row in parts.items()
     ]
-    return section(
-        "## Does it look at the joint?",
-        f'Parts of the films of the set "{label(evidence.films)}" were blanked. Without a mask the QWK is'
-        f" {figure(covered.plain)}. A random mask has the same size at a random place. A difference below zero says"
-        " that the part matters more than its size.",
+    return (
+        f'On the films of the set "{label(evidence.films)}", the QWK without a mask is {figure(covered.plain)}:',
         table(("blanked part", "proportion of the film", "QWK", "QWK, random mask", "difference"), rows),
         f"The activation map peaks in the joint space for {figure(peak.in_joint)} of these knees. The joint space holds"
-        f" {peak.by_chance.value:.3f} of its positions. A map is coarse. It shows the regions that raise the score of"
-        " the reported grade above that of an average film. It does not outline disease.",
-        f"![Mean map of each grade]({figures}maps.png)",
+        f" {peak.by_chance.value:.3f} of its positions.",
     )

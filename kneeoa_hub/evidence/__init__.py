@@ -93,6 +93,9 @@ class Evidence:
     ] = field(default_factory=dict)
     members: Annotated[tuple[MemberEvidence, ...], "Each network alone; from 0.3.0."] = ()
     joint: Annotated[JointEvidence | None, "Whether the model uses the joint; absent where no joint is marked."] = None
+    other_joints: Annotated[
+        tuple[JointEvidence, ...], "The same for each further dataset, whose films are framed alike; from 0.15.0."
+    ] = ()
     calibration: Annotated[CalibrationEvidence, "What was fitted on validation films."]
     refusal: Annotated[RefusalEvidence, "The limits beyond which a film is refused."]
     data: Annotated[DataEvidence, "The films."]

@@ -117,6 +117,8 @@ def test_a_bundle_answers_by_its_protocol_and_is_fitted_on_the_films_of_its_read
     evidence = grader.bundle.evidence
     assert set(evidence.training.protocols) == {"ward", "clinic"}
     assert set(evidence.metrics) == {"clinic_val", "ward_val"}
+    assert evidence.joint
+    assert {one.films for one in (evidence.joint, *evidence.other_joints)} == {"clinic_val", "ward_val"}
     clinic = evidence.metrics["clinic_val"].qwk.n
     assert grader.bundle.config.conformal.calibration_films == clinic
     report = grader.grade(knee_film(2, 7).pixels, force=True)

@@ -46,7 +46,7 @@ def assemble_evidence(
     fit: Fit,
     splits: Sequence[PredictedSplit],
     sets: Sequence[MeasuredSet],
-    joint: JointEvidence | None,
+    joints: Sequence[JointEvidence],
     training: TrainingEvidence,
     test_evaluations: int,
 ) -> Evidence:
@@ -58,7 +58,7 @@ def assemble_evidence(
         fit: What was fitted.
         splits: The held-out films.
         sets: What was measured on each set of films.
-        joint: Whether the model uses the joint.
+        joints: Whether the model uses the joint, for each dataset whose joint has a known place.
         training: How the members were trained.
         test_evaluations: How often they were measured on test films.
     """
@@ -75,7 +75,8 @@ def assemble_evidence(
         by_grade={one.name: one.by_grade for one in sets},
         subgroups={one.name: one.subgroups for one in sets},
         members=by_member(ensemble.members, ensemble.config, knees, fit.calibration),
-        joint=joint,
+        joint=joints[0] if joints else None,
+        other_joints=tuple(joints[1:]),
         calibration=_calibration(fit, sets, "train+val" if ensemble.recalibrated_only else "val"),
         refusal=RefusalEvidence(
             max_distance=exact(fit.refusal.max_distance, n=fit.refusal_films),

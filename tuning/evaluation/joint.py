@@ -1,4 +1,7 @@
-"""Films whose joint has a known place show whether the exported model uses the joint."""
+"""Films whose joint has a known place show whether the exported model uses the joint.
+
+In a frame, the joint of every film has one place. Other inputs show the joint in one place only for crops around it.
+"""
 
 import keras
 import numpy as np
@@ -15,8 +18,10 @@ from .outputs import BATCH, predict
 
 def joint_evidence(
     model: keras.Model, knees: Knees, config: InputConfig, decision: Decision
-) -> tuple[JointEvidence | None, MeanMaps | None]:
+) -> tuple[tuple[JointEvidence, ...], MeanMaps | None]:
     """Return what blanking the joint costs and where the maps peak, and the mean map of each reported grade.
+
+    The first evidence and the maps are of DATASET where it is known, or of the largest dataset.
 
     Args:
         model: The exported model, with temperature, decision rule and mean class maps.
@@ -25,11 +30,20 @@ def joint_evidence(
         decision: Its decision rule.
 
     Returns:
-        None and None where no knee is from a dataset whose joint has a known place.
+        One evidence for each dataset whose joint has a known place, and the maps; () and None where there is none.
     """
-    films = knees.take(knees.datasets == DATASET)
-    if not len(films):
-        return None, None
+    names, counts = np.unique(knees.datasets, return_counts=True)
+    sizes = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+    known = [name for name in sizes if name == DATASET or config.crop == "frame"]
+    known.sort(key=lambda name: (name != DATASET, -sizes[name], name))
+    measured = [_measured(model, knees.take(knees.datasets == name), name, config, decision) for name in known]
+    return tuple(evidence for evidence, _ in measured), measured[0][1] if measured else None
+
+
+def _measured(
+    model: keras.Model, films: Knees, name: str, config: InputConfig, decision: Decision
+) -> tuple[JointEvidence, MeanMaps]:
+    """Return evidence and mean maps of the films of one dataset."""
     outputs = predict(model, films, "evaluate: maps")
 
     def grading(inputs: np.ndarray) -> np.ndarray:
@@ -39,7 +53,7 @@ def joint_evidence(
         return np.concatenate([reported_grade(part, decision) for part in probabilities])
 
     evidence = JointEvidence(
-        films=f"{DATASET}_val",
+        films=f"{name}_val",
         covered=masked_kappas(grading, films, config),
         map_peak=peaks(outputs.activation_map, films, config),
     )

@@ -17,7 +17,8 @@ from ..data.datasets import Knees
 from ..run.estimates import Rows, bootstrapped, exact
 
 DATASET = "oai"
-"""The films of this dataset are crops around the joint, all alike. In other datasets the joint has no fixed place."""
+"""The films of this dataset are crops around the joint, all alike. In other datasets the joint has a fixed place in the
+frame alone."""
 JOINT = (0.08, 0.44, 0.92, 0.68)
 """These are left, top, right and bottom of the joint space as fractions of such a crop, read off the mean of the
 films."""
@@ -176,7 +177,7 @@ def _without_border(contents: np.ndarray) -> np.ndarray:
 def _moved(boxes: np.ndarray, contents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return boxes of the same sizes at random places within the contents."""
     size = boxes[:, 2:] - boxes[:, :2]
-    free = contents[:, 2:] - contents[:, :2] - size + 1
+    free = np.maximum(1, contents[:, 2:] - contents[:, :2] - size + 1)  # a film may show less than the box
     start = contents[:, :2] + np.floor(rng.random((len(boxes), 2)) * free).astype(int)
     return np.concatenate([start, start + size], 1)
 
