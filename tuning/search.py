@@ -22,11 +22,11 @@ from kneeoa_hub.errors import DataError, KneeOAError, OutputError, SettingsError
 from .run import steps
 from .run.console import Progress
 from .run.folder import no_room, only_run
-from .searching.asking import PatientOracle
+from .searching.asking import PatientOracle, say_unanswered
 from .searching.choice import choose
 from .searching.cost import complete_costs
 from .searching.failures import FAILED, reason_of
-from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, renewed, say_lost
+from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, renewed
 from .searching.oracle import STATE, Durable, Limits, oracle_of
 from .searching.records import as_begun, check_worker, options_of, read_trials, settings_of
 from .searching.renewal import most_trials, renewing
@@ -142,8 +142,8 @@ def work(out: Path, run: RunSettings) -> None:
     except KneeOAError as error:
         sign.end_by(error)
         raise
-    except grpc.RpcError:  # a question fails where the chief has ended by itself
-        say_lost(out)
+    except grpc.RpcError as error:  # the chief has ended by itself, or has an error of its own
+        say_unanswered(out, error)
         raise SystemExit(LOST_CODE) from None
     sign.remove()
 

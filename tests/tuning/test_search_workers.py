@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -128,6 +129,44 @@ def test_workers_may_come_and_go_in_a_trial_but_not_for_ever_and_an_orderly_stop
     )
 
 
+def test_a_chief_may_be_killed_at_will_while_another_machine_trains_but_not_by_a_trial_of_its_own(tmp_path):
+    from tuning.searching.asker import Asker
+
+    oracle = oracle_in(tmp_path)
+    far = oracle.create_trial(str(Asker("far", "another machine", "first")))
+    near = oracle.create_trial(str(Asker("near", socket.gethostname(), "only")))
+    for life in range(5):
+        oracle = oracle_in(tmp_path)
+        if life < 4:
+            assert oracle.create_trial("near").trial_id == near.trial_id
+        assert oracle.create_trial(str(Asker("far", "another machine", f"{life}"))).trial_id == far.trial_id
+    assert [trial.trial_id for trial in oracle.ended()] == [near.trial_id]
+    oracle = oracle_in(tmp_path)
+    oracle.update_trial(far.trial_id, {"val_log_loss": 0.5})
+    far.status = "COMPLETED"
+    oracle.end_trial(far)  # its worker has trained it all the time
+    assert [trial.status for trial in oracle.ended()] == ["FAILED", "COMPLETED"]
+    assert oracle.create_trial("next").trial_id not in (far.trial_id, near.trial_id)
+
+
+def test_an_error_of_the_chief_itself_is_said_and_not_that_it_has_ended(tmp_path, capsys):
+    from keras_tuner.src import protos
+
+    from tuning.searching.asking import say_unanswered
+    from tuning.searching.workers import LOOPBACK, serving
+
+    with serving(oracle_in(tmp_path), LOOPBACK) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        service: Any = protos.get_service()
+        chief = protos.get_service_grpc().OracleStub(channel)
+        with pytest.raises(grpc.RpcError) as caught:
+            chief.UpdateTrial(service.UpdateTrialRequest(trial_id="99"), timeout=60)
+    say_unanswered(tmp_path, caught.value)
+    assert re.search(r"answers with an error, UNKNOWN: .*99", said := capsys.readouterr().err)
+    assert "ended" not in said
+    say_unanswered(tmp_path, DroppedError())
+    assert "has ended; start it again" in capsys.readouterr().err
+
+
 def test_no_worker_leaves_while_another_one_trains_and_may_die(tmp_path):
     oracle = oracle_in(tmp_path)
     names = [f"worker {number}" for number in range(5)]
@@ -187,28 +226,30 @@ class DroppedError(grpc.RpcError):
 
 
 class Connection:
-    """Stands for the network between a worker and its chief, which drops one question of each kind."""
+    """Stands for the network between a worker and its chief: it drops a question of each kind, or six answers."""
 
-    def __init__(self, oracle: Any, killed: bool):
-        self.oracle, self.killed, self.dropped = oracle, killed, set[str]()
+    def __init__(self, oracle: Any, fault: str):
+        self.oracle, self.fault, self.dropped = oracle, fault, Counter[str]()
 
     def __getattr__(self, name: str) -> Any:
         one = getattr(self.oracle, name)
 
         def ask(*given: Any, **named: Any) -> Any:
-            if name in self.dropped:
+            if self.dropped[name] == (6 if self.fault == "answers" else 1):
                 return one(*given, **named)
-            self.dropped.add(name)
-            if self.killed and name == "end_trial":
+            self.dropped[name] += 1
+            if self.fault == "answers":
+                one(*given, **named)
+            if self.fault == "killed" and name == "end_trial":
                 self.oracle.reload()
             raise DroppedError
 
         return ask if callable(one) else one
 
 
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("fault", ["questions", "killed", "answers"])
 def test_a_trial_does_not_fail_by_the_network_though_its_chief_was_killed_and_is_back(
-    audited, tmp_path, monkeypatch, killed
+    audited, tmp_path, monkeypatch, fault
 ):
     import tuning.searching.asking as asking
     from tuning.searching.live import CHIEF, Sign
@@ -218,10 +259,10 @@ def test_a_trial_does_not_fail_by_the_network_though_its_chief_was_killed_and_is
     oracle, settings = oracle_in(tmp_path), settings_for("random")
     Sign(tmp_path, CHIEF)
     tuner = SearchTuner(oracle, tmp_path, settings, Formula(audited, settings, tmp_path), lambda *_: None)
-    connection = Connection(oracle, killed)
+    connection = Connection(oracle, fault)
     tuner.oracle = asking.PatientOracle(connection, tmp_path)
     tuner.search(verbose=0)
-    assert connection.dropped == {"create_trial", "get_trial", "update_trial", "end_trial"}
+    assert connection.dropped.keys() == {"create_trial", "get_trial", "update_trial", "end_trial"}
     assert [(trial.trial_id, trial.status) for trial in oracle.ended()] == [(str(n), "COMPLETED") for n in range(5)]
     assert all(trial.score for trial in oracle.ended())
 
@@ -234,8 +275,8 @@ def test_a_worker_ends_and_its_trial_does_not_where_the_chief_has_ended_by_itsel
 
     oracle, settings = oracle_in(tmp_path), settings_for("random")
     tuner = SearchTuner(oracle, tmp_path, settings, Formula(audited, settings, tmp_path), lambda *_: None)
-    connection = Connection(oracle, killed=False)
-    connection.dropped.add("create_trial")
+    connection = Connection(oracle, "questions")
+    connection.dropped["create_trial"] = 1
     tuner.oracle = PatientOracle(connection, tmp_path)
     with pytest.raises(kt.errors.FatalError, match="the chief does not answer"):
         tuner.search(verbose=0)

@@ -1,5 +1,6 @@
 """A worker asks its chief again where the network failed: Keras Tuner would count the trial as one that failed."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,7 +11,8 @@ import grpc
 import keras_tuner as kt
 from keras_tuner.engine import trial as trials
 
-from .live import CHIEF, has_ended
+from .asker import Asker, this_process
+from .live import CHIEF, has_ended, say_lost
 
 AGAIN_S = 1.0
 """Seconds before a question is asked again."""
@@ -32,12 +34,17 @@ class PatientOracle:
             out: Output folder of the search, in which the chief gives its sign of life.
         """
         self._oracle, self._out = oracle, out
+        self._process = this_process()
         self._measured: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         """Return what the oracle has by a name; a method of it asks again."""
         one = getattr(self._oracle, name)
         return partial(self._ask, one) if callable(one) else one
+
+    def create_trial(self, tuner_id: str) -> trials.Trial:
+        """Return a trial to train, the same one where an answer was lost. Raises FatalError as `update_trial` does."""
+        return self._ask(self._oracle.create_trial, str(Asker(tuner_id, *self._process)))
 
     def update_trial(self, trial_id: str, metrics: Mapping[str, Any], step: int = 0) -> trials.Trial:
         """Report what was measured.
@@ -48,7 +55,7 @@ class PatientOracle:
             step: The epoch that they are of.
 
         Raises:
-            FatalError: The chief has ended.
+            FatalError: The chief has ended, or answers with an error.
         """
         answer = self._ask(self._oracle.update_trial, trial_id, metrics, step=step)
         self._measured = {trial_id: answer.metrics}
@@ -57,7 +64,7 @@ class PatientOracle:
     def end_trial(self, trial: trials.Trial) -> None:
         """Report the end of a trial, with its measures once more: a chief that was killed since has forgotten them.
 
-        Raises FatalError where the chief has ended.
+        Raises FatalError as `update_trial` does.
         """
         trial.metrics = self._measured.pop(trial.trial_id, trial.metrics)
         self._ask(self._oracle.end_trial, trial)
@@ -71,3 +78,17 @@ class PatientOracle:
                 if what.code() not in OF_THE_NETWORK or has_ended(self._out, CHIEF):
                     raise kt.errors.FatalError(f"the chief does not answer: {error}") from error
                 time.sleep(AGAIN_S)
+
+
+def say_unanswered(out: Path, error: Any) -> None:
+    """Say to whoever reads a worker's log why a question had no answer.
+
+    Args:
+        out: Output folder of the search.
+        error: The error of gRPC.
+    """
+    if error.code() in OF_THE_NETWORK:
+        say_lost(out)
+    else:
+        code, said = error.code().name, error.details()
+        print(f"error: the chief of {out} answers with an error, {code}: {said}", file=sys.stderr, flush=True)

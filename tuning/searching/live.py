@@ -27,7 +27,7 @@ BEAT_S, LOST_S = 1.0, 120.0
 CHIEF_PID = "KERASTUNER_CHIEF_PID"
 """The environment variable that gives a worker on the chief's own machine the chief's process id."""
 LOST_CODE = 75
-"""Exit code of a worker whose chief is lost."""
+"""Exit code of a worker whose chief is lost or answers with an error."""
 
 
 @dataclass(frozen=True)

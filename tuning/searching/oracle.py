@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from kneeoa_hub.typed_json import from_json
 from ..run.folder import check_disk_space
 from ..run.steps import SEEDS
 from ..training.search_result import FOLDER
+from .asker import Asker
 from .failures import failure_file, failure_text
 from .locking import synchronized
 from .promotion import promoted
@@ -70,6 +71,7 @@ class Durable(kt.Oracle):
         super().__init__(**options)
         self._deaths: Counter[str] = Counter()
         self._losses: Counter[str] = Counter()
+        self._askers: dict[str, Asker] = {}
 
     def take_up(self, out: Path) -> None:
         """Work in the folder of a search, and go on where it was stopped. Raises DataError as `reload` does."""
@@ -106,9 +108,17 @@ class Durable(kt.Oracle):
 
     @synchronized
     def create_trial(self, tuner_id: str) -> trials.Trial:
-        """Return a trial to train, or one that is STOPPED when there is none left or none makes sense."""
-        # Who asks while it trains has been started anew. Keras Tuner would give it the same trial for ever.
+        """Return a trial to train, or one that is STOPPED when there is none left or none makes sense.
+
+        Who asks is the text of an `Asker`, or a name alone.
+        """
+        asker = Asker.parse(tuner_id)
+        tuner_id = asker.name
+        if tuner_id in self.ongoing_trials and asker.process and asker == self._askers.get(tuner_id):
+            return self.ongoing_trials[tuner_id]  # the answer with it was lost
+        # Another process of that name has been started anew. Keras Tuner would give it the same trial for ever.
         self.release(tuner_id, f"{tuner_id} was started anew")
+        self._askers[tuner_id] = asker
         if self.too_many_failed or self.fault:
             trial = trials.Trial(self.get_space(), status=trials.TrialStatus.STOPPED)
         else:
@@ -208,12 +218,12 @@ class Durable(kt.Oracle):
         try:
             yield
         except (KneeOAError, KeyboardInterrupt):
-            self._queue_all()
+            self._queue(self.ongoing_trials)
             raise
 
     @synchronized
-    def _queue_all(self) -> None:
-        for tuner_id in list(self.ongoing_trials):
+    def _queue(self, tuner_ids: Iterable[str]) -> None:
+        for tuner_id in list(tuner_ids):
             self._again(self.ongoing_trials.pop(tuner_id))
         self.save()
 
@@ -237,6 +247,7 @@ class Durable(kt.Oracle):
         # Keras Tuner writes the state while a trial that has just ended counts as one that is trained.
         ended = set(self.end_order)
         state["ongoing_trials"] = {who: name for who, name in state["ongoing_trials"].items() if name not in ended}
+        state["elsewhere"] = [who for who in state["ongoing_trials"] if self._askers.get(who, Asker(who)).elsewhere]
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -257,20 +268,24 @@ class Durable(kt.Oracle):
     def reload(self) -> None:
         """Read the file of the state, and put the trials that were interrupted before the others.
 
+        Those of other machines may still be trained there, so they do not count as lost.
+
         Raises DataError when it can't be read.
         """
         folder = Path(self._project_dir)
         for left in folder.rglob(f"{UNFINISHED}*"):
             left.unlink()
         try:
-            self.set_state(json.loads((folder / STATE).read_text("utf-8")))
+            state = json.loads((folder / STATE).read_text("utf-8"))
+            self.set_state(state)
         except (OSError, ValueError, RecursionError) as error:
             raise DataError(
                 f"{folder / STATE} is damaged ({error}), so the search can't go on; bring an older copy back, or"
                 f" remove {folder.parent} to search anew."
             ) from None
-        if self.resumes:
-            self._queue_all()
+        elsewhere = state.get("elsewhere", ())  # earlier releases did not keep it
+        # Before a trial counts as lost, which writes the state.
+        self._queue(who for who in self.ongoing_trials if self.resumes or who in elsewhere)
         for tuner_id in list(self.ongoing_trials):
             self._give_up(tuner_id, "the whole search was killed", killed=False)
         for trial in self.trials.values():  # a kill may have come between the state and its copy

@@ -75,7 +75,8 @@ class Display:
 class State:
     """The file oracle.json holds the state of a search; trials are named by their numbers.
 
-    Deaths and losses say how often the process of a trial died, or went away unseen.
+    Deaths and losses say how often the process of a trial died, or went away unseen. Elsewhere are the
+    workers of other machines that train one.
     """
 
     trials: dict[str, KeptTrial]
@@ -92,6 +93,7 @@ class State:
     exhausted: bool = field(default=False, kw_only=True)
     deaths: dict[str, int] = field(default_factory=dict, kw_only=True)
     losses: dict[str, int] = field(default_factory=dict, kw_only=True)
+    elsewhere: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         """Raise ValueError when the state names a trial that it does not hold."""

@@ -83,7 +83,9 @@ def role_of_environment() -> str:
 
 
 def worker_name() -> str:
-    """Return the name of a worker that was not given one: no other one has it, and a restarted one has it again.
+    """Return the name of a worker. No other one has it, but for what a task of a Slurm step starts in the background.
+
+    A restarted worker has its name again where that was given or holds the number of a task, not of a process.
 
     Slurm sets SLURM_PROCID in batch scripts too, where it is 0 in each. It numbers the tasks of a step alone.
     """
