@@ -32,7 +32,7 @@ from kneeoa_hub.errors import DataError
 from tuning.run import console, steps
 
 if TYPE_CHECKING:
-    from tuning.searching.oracle import Durable
+    from tuning.searching.durable import Durable
     from tuning.searching.settings import SearchSettings
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)

@@ -25,9 +25,11 @@ from .run.folder import no_room, only_run
 from .searching.asking import PatientOracle, say_unanswered
 from .searching.choice import choose
 from .searching.cost import complete_costs
+from .searching.durable import STATE, Durable
 from .searching.failures import FAILED, reason_of
+from .searching.limits import Limits
 from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, renewed
-from .searching.oracle import STATE, Durable, Limits, oracle_of
+from .searching.oracle import oracle_of
 from .searching.records import as_begun, check_worker, options_of, read_trials, settings_of
 from .searching.renewal import most_trials, renewing
 from .searching.report import write_report

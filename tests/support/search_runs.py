@@ -13,7 +13,7 @@ from kneeoa_hub.files import replacing
 from .formula import Formula
 
 if TYPE_CHECKING:
-    from tuning.searching.oracle import Durable
+    from tuning.searching.durable import Durable
     from tuning.searching.settings import SearchSettings
 
 ONLY = {
@@ -70,7 +70,7 @@ def search_without_report(audited: Path, out: Path, settings: "SearchSettings", 
 @contextlib.contextmanager
 def killed_at(write: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """End the search in the middle of its n-th write; yields the writes so far."""
-    import tuning.searching.oracle as oracle
+    import tuning.searching.durable as durable
 
     writes = [0]
 
@@ -83,7 +83,7 @@ def killed_at(write: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]
                 raise KillError
 
     with monkeypatch.context() as patch:
-        patch.setattr(oracle, "replacing", counted)
+        patch.setattr(durable, "replacing", counted)
         yield writes
 
 

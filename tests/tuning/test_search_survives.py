@@ -89,13 +89,13 @@ def test_the_networks_designed_by_hand_are_the_first_trials_and_stay_so_after_a_
 
 def test_a_full_disk_stops_the_search_and_loses_nothing(audited, begun, monkeypatch):
     import tuning.search
-    import tuning.searching.oracle as oracle
+    import tuning.searching.durable as durable
 
     def full(path: Path) -> Any:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(oracle, "replacing", full)
+        patch.setattr(durable, "replacing", full)
         with pytest.raises(OutputError, match=r"No space left on device.*the same command again"):
             tuning.search.search(audited, begun, settings_for("random"))
     search_without_report(audited, begun, settings_for("random"), monkeypatch)
@@ -194,7 +194,7 @@ def test_a_search_without_workers_goes_on_as_a_new_process_and_ctrl_c_loses_noth
 
 
 def test_the_hours_of_a_search_count_from_the_first_of_its_processes(tmp_path, monkeypatch):
-    from tuning.searching.oracle import Limits
+    from tuning.searching.limits import Limits
     from tuning.searching.renewal import BEGAN, renewing
 
     monkeypatch.setenv(BEGAN, f"{os.getpid()}:{time.monotonic() - 3600}")

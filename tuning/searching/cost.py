@@ -14,7 +14,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from ..networks.architecture import Architecture, build
 from ..run.folder import with_room
-from .oracle import Durable
+from .durable import Durable
 from .settings import SearchSettings, epochs_of
 from .space import point_of
 

@@ -14,7 +14,7 @@ from ..networks.architecture import Architecture
 from ..run import steps
 from ..run.content import sha256
 from ..training.search_result import Trial
-from .oracle import ENDED
+from .durable import ENDED
 from .settings import FACTOR, OBJECTIVES, SearchSettings, trained_epochs
 from .space import Space, point_of, space_of
 from .state import TrialFile

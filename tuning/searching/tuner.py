@@ -17,9 +17,9 @@ from kneeoa_hub.errors import KneeOAError
 
 from ..run.folder import is_full_disk, no_room
 from ..training.search_result import FOLDER, trial_folder
+from .durable import STATE, Durable
 from .failures import failure_file, failure_text
 from .live import Doing
-from .oracle import STATE, Durable
 from .settings import OBJECTIVES, SearchSettings, epochs_of, planned_epochs, planned_trials, rungs, trained_epochs
 
 TENSORBOARD = "tensorboard"

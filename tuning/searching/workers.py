@@ -24,8 +24,9 @@ from kneeoa_hub.settings import usable_cores
 
 from ..run.console import Progress
 from ..run.extensions import LOADED
+from .durable import Durable
+from .limits import Limits
 from .live import CHIEF, CHIEF_PID, LOST_CODE, Listener, Sign, check_faults, doing_now, forget_faults
-from .oracle import Durable, Limits
 from .settings import RunSettings, SearchSettings, planned_epochs
 from .tuner import progress_of
 
