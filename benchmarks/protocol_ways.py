@@ -40,6 +40,7 @@ from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.evidence import Estimate
 from kneeoa_hub.grades import OSTEOARTHRITIS_FROM
 from kneeoa_hub.imaging.frame import Place, frame, network_values, place_of
+from tuning.data.cut import cut_borders
 from tuning.evaluation.film_changes import CHANGES, pixels_of
 from tuning.run import console
 
@@ -60,7 +61,7 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class OutsideKnee:
-    """A knee of a film from outside, with the film and the age of the person in years."""
+    """A knee of a film from outside, with the film, which has no borders, and the age of the person in years."""
 
     film: str
     age: float
@@ -112,7 +113,8 @@ def read_outside(data: Path) -> list[OutsideKnee]:
             with Image.open(io.BytesIO(archive.read(str(PurePosixPath(labels).parent / row["file"])))) as image:
                 pixels = np.asarray(image.convert("L"))
             found = grader.grade(pixels).knees
-            knees += [OutsideKnee(row["file"], float(row["age"]), pixels, place_of(knee.box)) for knee in found]
+            places = [cut_borders(pixels, place_of(knee.box)) for knee in found]
+            knees += [OutsideKnee(row["file"], float(row["age"]), inner, place) for inner, place in places]
     return knees
 
 
