@@ -108,11 +108,11 @@ def failing(error: BaseException, every: int = 1):
     return fails
 
 
-def oracle_in(out: Path, tuner: str = "random") -> "Durable":
+def oracle_in(out: Path, tuner: str = "random", **changes: Any) -> "Durable":
     from tuning.searching.oracle import oracle_of
     from tuning.searching.space import space_of
 
-    settings = settings_for(tuner)
+    settings = settings_for(tuner, **changes)
     oracle = oracle_of(settings, space_of(settings), ())
     oracle.take_up(out)
     return oracle

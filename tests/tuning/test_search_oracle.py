@@ -1,5 +1,7 @@
 """The oracle of a search gives every trial to one worker after another until it has ended, once."""
 
+import os
+import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -8,7 +10,7 @@ import pytest
 
 from kneeoa_hub.errors import DataError
 
-from ..support.search_runs import oracle_in, settings_for
+from ..support.search_runs import ONLY, oracle_in, settings_for
 
 pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("formulas")]
 
@@ -25,6 +27,19 @@ def test_a_trial_that_goes_on_is_of_its_own_bracket_though_the_next_one_has_begu
                 oracle.end_trial(trial)
     trials = read_trials(tmp_path / "tuner", settings_for("hyperband"))
     assert sorted((trial.epochs, trial.bracket) for trial in trials) == [(1, 1)] * 3 + [(3, 0)] * 2 + [(3, 1)]
+
+
+def test_a_search_space_with_fewer_points_than_a_rung_has_its_long_trials_all_the_same(tmp_path):
+    only = {**ONLY, "size": ["96"], "dropout": ["0.2"], "learning_rate": ["0.001"]}  # two blocks are left
+    oracle = oracle_in(tmp_path, "hyperband", only=only)
+    epochs = []
+    while (trial := oracle.create_trial("one")).status == "RUNNING":
+        epochs.append(trial.hyperparameters.values["tuner/epochs"])
+        oracle.update_trial(trial.trial_id, {"val_log_loss": 0.5 if len(epochs) == 2 else 0.6})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    assert (epochs, trial.status) == ([1, 1, 3], "STOPPED")
+    assert oracle.ended()[-1].hyperparameters.values["tuner/trial_id"] == oracle.ended()[1].trial_id
 
 
 def test_a_trial_fails_by_its_second_death_though_its_chief_began_anew_and_a_late_answer_counts_once(tmp_path):
@@ -73,6 +88,25 @@ def test_workers_may_come_and_go_in_a_trial_but_not_for_ever_and_an_orderly_stop
     assert reason_of(tmp_path, first).endswith(
         "may need more memory than there is; the last time, the whole search was killed"
     )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process at once")
+def test_a_search_that_a_scheduler_ends_in_order_loses_no_trial_however_often(tmp_path, capsys):
+    from tuning.run.console import exit_code
+
+    oracle, before = oracle_in(tmp_path), signal.getsignal(signal.SIGTERM)
+    first = oracle.create_trial("one").trial_id
+
+    def run() -> None:
+        with oracle.stopping_in_order():
+            signal.raise_signal(signal.SIGTERM)
+
+    for _ in range(6):
+        assert exit_code(run) == 128 + signal.SIGTERM
+        assert "give the same command again" in capsys.readouterr().err
+        oracle = oracle_in(tmp_path)
+        assert oracle.create_trial("one").trial_id == first
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_chief_may_be_killed_at_will_while_another_machine_trains_but_not_by_a_trial_of_its_own(tmp_path):

@@ -4,8 +4,10 @@ import io
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -76,7 +78,8 @@ def exit_code(run: Callable[[], None]) -> int:
         Settings.from_environ()  # a misspelt one would not be in force
         if wrong := wrong_keras_backend():
             raise SettingsError(wrong)
-        run()
+        with _interrupted_by_sigterm():
+            run()
     except KneeOAError as error:
         print(escape_for_terminal(f"error: {error.message}"), file=sys.stderr)
         return 2 if isinstance(error, AddressError | SettingsError) else 1
@@ -84,10 +87,27 @@ def exit_code(run: Callable[[], None]) -> int:
         where = escape_for_terminal(f"{error.filename}: ") if error.filename else ""
         print(f"error: {where}{error.strerror or error}; give an --out with room and permission.", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("stopped; give the same command again to go on from here", file=sys.stderr)
-        return 130
+        return 128 + (error.args[0] if error.args else signal.SIGINT)
     return 0
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Stop the block as Ctrl-C does where a scheduler or a container ends the process."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may handle signals
+        yield
+        return
+
+    def interrupt(number: int, _: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Progress:

@@ -40,12 +40,28 @@ class HyperbandOracle(Durable, kt.oracles.HyperbandOracle):
         self._start_new_bracket()
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Return the values of the next trial, which goes on from one of the rung before or is drawn at random."""
+        """Return the values of the next trial, which goes on from one of the rung before or is drawn at random.
+
+        Where no point is left to draw, the best ones go on from a rung that has fewer than planned.
+        """
+        found = self._going_on(trial_id) or super().populate_space(trial_id)
+        if found["status"] == trials.TrialStatus.STOPPED:
+            return self._going_on(trial_id, filled=False) or found
+        return found
+
+    def _going_on(self, trial_id: str, filled: bool = True) -> dict[str, Any] | None:
+        """Return the values of the next trial that goes on to another rung, or None.
+
+        Args:
+            trial_id: The number that it will have.
+            filled: Whether its bracket must have all trials of the first rung.
+        """
         for bracket in self._brackets:
             number, rounds = bracket["bracket_num"], bracket["rounds"]
             sizes = [self._get_size(number, place) for place in range(len(rounds))]
-            if len(rounds[0]) < sizes[0]:
-                break  # it is filled before any trial goes on
+            if filled and len(rounds[0]) < sizes[0]:
+                return None  # it is filled before any trial goes on
+            sizes[0] = len(rounds[0])
             if goes_on := promoted(rounds, sizes, self.trials, self.objective.direction == "min"):
                 place, best = goes_on
                 rounds[place].append({"past_id": best.trial_id, "id": trial_id})
@@ -57,7 +73,7 @@ class HyperbandOracle(Durable, kt.oracles.HyperbandOracle):
                     "tuner/round": place,
                 }
                 return {"status": trials.TrialStatus.RUNNING, "values": {**best.hyperparameters.values, **added}}
-        return super().populate_space(trial_id)
+        return None
 
 
 class BayesianOracle(Durable, kt.oracles.BayesianOptimizationOracle):
