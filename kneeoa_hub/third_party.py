@@ -149,6 +149,15 @@ def _is_exempt_host(host: str) -> bool:
     return True
 
 
+def lighten_gradio() -> None:
+    """Keep Gradio from building a grammar that the demo has no use for: it takes a second and a half at every start.
+
+    Its server for assistants imports jsonschema, which builds a grammar of addresses where rfc3987_syntax is installed,
+    as it is beside the tools of a checkout.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+
 def quiet_onnxruntime() -> None:
     """Keep onnxruntime from reporting every process and model to its maker, as it does from version 1.29 on."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -6,22 +6,23 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kneeoa_hub.third_party import prepare_network, prepare_streams
+from kneeoa_hub.third_party import lighten_gradio, prepare_network, prepare_streams
 
 if __name__ == "__main__":  # before Gradio is imported, which reads all of it
     prepare_streams()
+    lighten_gradio()
     for ignored in prepare_network():
         print(ignored, file=sys.stderr)
     # Only a folder of its own may be swept.
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="kneeoa-films-", dir=os.environ.get("GRADIO_TEMP_DIR"))
 
 if __package__:
-    from .demo.cleanup import swept
-    from .demo.page import DELETE_AFTER_S, DELETE_EVERY_S, build_demo
+    from .demo.cleanup import DELETE_AFTER_S, DELETE_EVERY_S, swept
+    from .demo.page import build_demo
     from .demo.serve import demo_of, load_demo, serve
 else:
-    from demo.cleanup import swept
-    from demo.page import DELETE_AFTER_S, DELETE_EVERY_S, build_demo
+    from demo.cleanup import DELETE_AFTER_S, DELETE_EVERY_S, swept
+    from demo.page import build_demo
     from demo.serve import demo_of, load_demo, serve
 
 __all__ = ["build_demo", "load_demo", "main"]

@@ -14,6 +14,7 @@ from PIL import Image
 import kneeoa_hub
 from kneeoa_hub.imaging.phantom import sample_films
 from kneeoa_hub.settings import Settings
+from kneeoa_hub.third_party import lighten_gradio
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -47,8 +48,12 @@ def _fixtures(item: pytest.Item) -> Sequence[str]:
 
 
 def pytest_configure() -> None:
-    """Collect garbage rarely: with Python's own thresholds it takes a quarter of the time of a test of Keras."""
+    """Collect garbage rarely: with Python's own thresholds it takes a quarter of the time of a test of Keras.
+
+    No test needs the grammar of addresses that jsonschema would build in each process.
+    """
     gc.set_threshold(50_000, 20, 20)
+    lighten_gradio()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+DELETE_EVERY_S, DELETE_AFTER_S = 60, 600
+"""Uploads that are older than the second number of seconds are deleted, in intervals of the first."""
+
 
 def sweep(folder: Path, older_than_s: float) -> None:
     """Delete every file that was last written that many seconds ago or earlier, and folders that are then empty."""

@@ -18,6 +18,7 @@ from kneeoa_hub.sources import readers_followed
 
 from . import render, samples
 from .about import model_card, scale, search_record
+from .cleanup import DELETE_AFTER_S, DELETE_EVERY_S
 from .compare import compared, comparison, half
 from .pictures import THUMBNAIL_SIDE, film_address
 
@@ -28,8 +29,6 @@ QUEUE = 64
 """Up to 64 requests may wait; the next one gets an error."""
 CONCURRENCY = 2
 """At most two requests are graded at once, as `benchmarks/space.py` measured."""
-DELETE_EVERY_S, DELETE_AFTER_S = 60, 600
-"""Uploads that are older than the second number of seconds are deleted, in intervals of the first."""
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 # gr.Image encodes a radiograph again and loses its 16 bits; a file arrives as it was sent.
 UPLOAD: dict[str, Any] = {"type": "filepath", "height": 160}

@@ -25,6 +25,7 @@ from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.manifest import write_manifest
 from kneeoa_hub.settings import Settings
+from spaces.demo.pinned import PIN
 
 from ..support.bundles import changed
 from ..support.space_films import BAD, FILES, bad_file, film_files
@@ -32,6 +33,8 @@ from ..support.space_serving import ROOT, served, serving, upload
 from ..support.waiting import until
 
 VISITORS = 20
+QUEUING = 8
+"""So many visitors come to a demo that grades one film while one waits."""
 EXAMPLE_ADDRESS = "http://127.0.0.1:7860/"
 
 
@@ -185,7 +188,7 @@ def test_a_full_queue_rejects_visitors_with_a_message(grader, films, monkeypatch
     monkeypatch.setattr(page, "QUEUE", 1)
     expected = grader.grade(films["severe"]).to_dict()
     with served(page.build_demo(grader, 1)) as url:
-        visitors = [Client(url, verbose=False) for _ in range(VISITORS)]
+        visitors = [Client(url, verbose=False) for _ in range(QUEUING)]
 
         def visit(visitor: Client) -> object:
             try:
@@ -193,7 +196,7 @@ def test_a_full_queue_rejects_visitors_with_a_message(grader, films, monkeypatch
             except Exception as error:  # of gradio_client, whose kind differs
                 return str(error)
 
-        with ThreadPoolExecutor(VISITORS) as crowd:
+        with ThreadPoolExecutor(QUEUING) as crowd:
             answers = list(crowd.map(visit, visitors))
         assert expected in answers
         away = [answer for answer in answers if answer != expected]
@@ -258,6 +261,21 @@ def test_a_missing_model_gives_a_page_that_says_so(settings, says):
     assert says in config
 
 
+def test_a_model_that_was_changed_gives_a_page_that_says_so(grader, tmp_path, monkeypatch):
+    from spaces.app import demo_of
+
+    folder = shutil.copytree(grader.bundle.folder, tmp_path / "bundle")
+    with (folder / "model.onnx").open("r+b") as file:
+        file.write(b"changed")
+    (tmp_path / PIN).write_text(json.dumps({"model": "lab/kneeoa", "revision": "0" * 40}), "utf-8")
+    monkeypatch.setenv("KNEEOA_MODEL", str(folder))  # it comes before the pin
+    demo, settings = demo_of(tmp_path)
+    with served(demo, settings) as url:
+        page = urlopen(f"{url}config").read().decode()
+    assert "The model is not available" in page
+    assert "model.onnx differs from the manifest" in page
+
+
 @pytest.mark.parametrize(("variable", "value"), [("KNEEOA_THREADS", "many"), ("KNEEOA_MAX_BYTES", "-1")])
 def test_a_setting_that_can_t_be_read_gives_a_page_that_says_so(tmp_path, monkeypatch, variable, value):
     from spaces.app import demo_of
@@ -268,6 +286,15 @@ def test_a_setting_that_can_t_be_read_gives_a_page_that_says_so(tmp_path, monkey
     config = html.unescape(str(demo.get_config_file()))
     assert "The model is not available" in config
     assert f"{variable} is '{value}'" in config
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"model": "lab/kneeoa"}', "null"])
+def test_a_pin_that_can_t_be_read_gives_a_page_that_says_so(tmp_path, content):
+    from spaces.app import demo_of
+
+    (tmp_path / PIN).write_text(content, "utf-8")
+    demo, _ = demo_of(tmp_path)
+    assert "model.json does not name a model and its revision" in str(demo.get_config_file())
 
 
 def test_deploying_does_not_wait_for_gradio():

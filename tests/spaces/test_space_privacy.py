@@ -19,8 +19,8 @@ from ..support.space_serving import ROOT, launched, upload
 from ..support.waiting import until
 
 QUICK = (
-    "import spaces.app as app; app.DELETE_EVERY_S, app.DELETE_AFTER_S = 0.2, float(__import__('sys').argv[1]);"
-    " app.main()"
+    "import runpy, spaces.demo.cleanup as cleanup; cleanup.DELETE_EVERY_S, cleanup.DELETE_AFTER_S = 0.2, 5;"
+    " runpy.run_module('spaces.app', run_name='__main__')"
 )
 
 
@@ -31,21 +31,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def running(folder: Path, seconds: float, *, own: bool = False) -> Iterator[str]:
-    """The demo's address; it keeps films in the folder, or in one of its own, for so many seconds."""
-    command = [sys.executable, *(["-m", "spaces.app"] if own else ["-c", QUICK, str(seconds)])]
+def running(folder: Path) -> Iterator[str]:
+    """The demo's address. The program keeps films in the folder for five seconds, and deletes them at its end."""
     environ = os.environ | {
         "PYTHONUNBUFFERED": "1",
         "GRADIO_SERVER_PORT": str(free_port()),
         "GRADIO_TEMP_DIR": str(folder),
+        # Hospitals and desktops set these; Gradio alone would fail at its start.
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "ALL_PROXY": "socks://127.0.0.1:1080",
+        "SSL_CERT_FILE": "/nowhere.pem",
     }
-    if own:  # hospitals and desktops set this; Gradio alone would fail at its start
-        environ |= {
-            "HTTP_PROXY": "http://127.0.0.1:9",
-            "ALL_PROXY": "socks://127.0.0.1:1080",
-            "SSL_CERT_FILE": "/nowhere.pem",
-        }
-    with launched(command, ROOT, environ) as url:
+    with launched([sys.executable, "-c", QUICK], ROOT, environ) as url:
         yield f"{url}/"
 
 
@@ -53,30 +50,15 @@ def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_every_upload_is_deleted(folder: Path, films: dict[str, Path]):
-    """Sent by a form, by an assistant as a data: address, and by a form that was interrupted."""
-    from mcp import ClientSession
-    from mcp.client.streamable_http import streamable_http_client
-
+def test_every_upload_is_deleted_and_lies_in_a_folder_of_the_program(folder: Path, films: dict[str, Path]):
+    """Sent by a form, by an assistant as a data: address, by a form that was interrupted, and just before the end."""
     film = films["mild"].read_bytes()
-    with running(folder, 5) as url:
-        upload(url, film)
-
-        async def visit() -> None:
-            async with (
-                streamable_http_client(f"{url}gradio_api/mcp/") as (read, write, _),
-                ClientSession(read, write) as session,
-            ):
-                await session.initialize()
-                tools = (await session.list_tools()).tools
-                data = "data:image/png;base64," + base64.b64encode(film).decode()
-                assert not (
-                    await session.call_tool(
-                        next(tool.name for tool in tools if tool.name.endswith("grade")), {"film": data}
-                    )
-                ).isError
-
-        asyncio.run(visit())
+    with running(folder) as url:
+        (path,) = upload(url, film)
+        assert Path(path).exists()
+        assert Path(path).is_relative_to(folder)
+        assert "kneeoa-films-" in path
+        asyncio.run(sent_by_an_assistant(url, film))
         came = len(files(folder))
         assert came >= 2
         place = urlparse(url)
@@ -88,17 +70,25 @@ def test_every_upload_is_deleted(folder: Path, films: dict[str, Path]):
             part = '--b\r\nContent-Disposition: form-data; name="files"; filename="film.png"\r\n\r\n'
             connection.sendall(head.encode() + part.encode() + bytes(3_000_000))
         until(lambda: not files(folder))
-        assert upload(url, film)  # and it goes on
-
-
-def test_the_program_keeps_films_in_a_folder_of_its_own(folder: Path, films: dict[str, Path]):
-    """It lies in the folder of the setting, if there is one, and is gone when the program ends."""
-    with running(folder, 0, own=True) as url:
-        (path,) = upload(url, films["mild"].read_bytes())
-        assert Path(path).is_relative_to(folder)
-        assert "kneeoa-films-" in path
+        (path,) = upload(url, film)  # and it goes on
         assert Path(path).exists()
     assert files(folder) == []
+
+
+async def sent_by_an_assistant(url: str, film: bytes) -> None:
+    """Have a film graded that is sent as a data: address."""
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
+    async with (
+        streamable_http_client(f"{url}gradio_api/mcp/") as (read, write, _),
+        ClientSession(read, write) as session,
+    ):
+        await session.initialize()
+        tools = (await session.list_tools()).tools
+        data = "data:image/png;base64," + base64.b64encode(film).decode()
+        name = next(tool.name for tool in tools if tool.name.endswith("grade"))
+        assert not (await session.call_tool(name, {"film": data})).isError
 
 
 def test_a_cleanup_deletes_old_files_and_leaves_new_ones(folder: Path):

@@ -1,4 +1,4 @@
-"""Users with computers of their own push to and pull from a Hub with the unmodified client."""
+"""Users with computers of their own push to, pull from and deploy to a Hub with the unmodified client."""
 
 import ctypes
 import json
@@ -17,14 +17,14 @@ _FORKS = multiprocessing.get_context("forkserver")
 # it at once, is imported by each call anew, but what it imports in its turn is not.
 _FORKS.set_forkserver_preload(
     [
-        *("numpy", "PIL.Image", "yaml", "httpx2", "kneeoa_hub.hub.pull_push", "kneeoa_hub.hub.retry"),
+        *("numpy", "PIL.Image", "yaml", "httpx2", "kneeoa_hub.hub.pull_push", "kneeoa_hub.hub.retry", "spaces.deploy"),
         *("anyio", "asyncio", "concurrent.futures.thread", "filelock", "httpcore2", "tqdm.auto", "truststore", "uuid"),
     ]
 )
 
 
 class Call:
-    """A call is a push or a pull in a process of its own."""
+    """A call is a push, a pull or the command that deploys a Space, in a process of its own."""
 
     def __init__(self, environment: dict[str, str], *call: Any) -> None:
         self._said, end = os.pipe()
@@ -73,6 +73,11 @@ def _run(
         assert ctypes.CDLL(None).capset(head, rights) == 0
     if room:  # the system writes no more bytes to a file, as a full disk does
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    if name == "deploy":
+        from spaces.deploy import main
+
+        print(json.dumps({"code": main(arguments)}), flush=True)
+        return
     try:
         answer = {"push": push, "pull": pull}[name](*arguments, **options)
         said = {"answer": str(answer), "revision": revision_of(answer) if name == "pull" else None}
