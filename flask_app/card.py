@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from kneeoa_hub.bundle import Bundle
-from kneeoa_hub.card.reading import body
+from kneeoa_hub.card.reading import body, unbroken
 from kneeoa_hub.manifest import MOST_CARD
 
 TABLE_OPEN, TABLE_CLOSE = '<div class="scroll" tabindex="0" role="region" aria-label="Table">\n', "</div>\n"
@@ -38,7 +38,7 @@ def _rendered(folder: Path, _digest: str, figures: str) -> str | None:
     except OSError:
         return None
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = parser.parse(body(text))
+    tokens = parser.parse(unbroken(body(text)))
     for token in tokens:
         for child in token.children or ():
             if child.type == "image":

@@ -201,13 +201,11 @@ def why_not_compared(then: FilmIdentity, now: FilmIdentity) -> str:
 def unchecked(then: FilmIdentity, now: FilmIdentity) -> str:
     """Return a warning about what the headers of two films leave open, or "" if they name patient and dates."""
     if not names_patient(then.patient) or not names_patient(now.patient):
-        return (
-            "Nothing says that both films are of one patient: a header does not name the patient by ID and birth date."
-        )
+        return "Check that both films are of one patient: in a header, the patient's ID or birth date is missing."
     if bool(then.issuer) != bool(now.issuer):
-        return "Nothing says that both films are of one patient: only one header names the issuer of the ID."
+        return "Check that both films are of one patient: only one header names the issuer of the patient's ID."
     if not then.taken or not now.taken:
-        return "Nothing says which film is the earlier one: a header does not name the date."
+        return "Check which film is the earlier one: in a header, the date is missing."
     if then.taken == now.taken:
         return "Both films are of the same day."
     return ""

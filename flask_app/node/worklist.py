@@ -137,7 +137,7 @@ def _page(said: str = "") -> str:
         "worklist.html",
         wanted=wanted,
         said=said,
-        zone=f"UTC{datetime.now().astimezone().isoformat()[-6:]}",
+        zone=_zone(),
         shown=worklist.shown,
         rows=list(islice(_look("looked", wanted), MOST_ROWS)),
         states=STATES,
@@ -179,7 +179,12 @@ def audit() -> str:
     queue.note(g.kneeoa_who, "looked", "audit trail")
     found = queue.select("SELECT at, who, action, subject FROM audit ORDER BY at DESC, rowid DESC LIMIT ?", MOST_AUDIT)
     lines = [(datetime.fromtimestamp(at).astimezone(), who, action, subject) for at, who, action, subject in found]
-    return render_template("audit.html", lines=lines)
+    return render_template("audit.html", lines=lines, zone=_zone())
+
+
+def _zone() -> str:
+    """Return the present offset of the server's time zone, such as "UTC+01:00"."""
+    return f"UTC{datetime.now().astimezone().isoformat()[-6:]}"
 
 
 def _look(action: str, wanted: Wanted) -> Iterator[StudyRow]:
@@ -192,7 +197,7 @@ def _look(action: str, wanted: Wanted) -> Iterator[StudyRow]:
     hide = worklist.queue.pseudonyms.of
     first = list(islice(found, MOST_ROWS))
     searched = wanted.search if wanted.search in {row.key for row in first} else hide(wanted.search)
-    worklist.queue.note(g.kneeoa_who, action, " ".join((wanted.day, wanted.state, searched)).strip() or "all")
+    worklist.queue.note(g.kneeoa_who, action, " ".join((wanted.day, wanted.state, searched)).strip() or "all studies")
     every = chain(first, found)
     if worklist.shown:
         return every

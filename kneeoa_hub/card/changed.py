@@ -70,4 +70,4 @@ def worst(evidence: RobustnessEvidence | None) -> str:
 
 def _cells(change: str, collections: Mapping[str, Sequence[ChangeEvidence]]) -> list[str]:
     rows = [next((row for row in rows if row.change == change), None) for rows in collections.values()]
-    return [f"{getattr(row, field).value:.2f}" if row else "-" for field in COLUMNS.values() for row in rows]
+    return [f"{getattr(row, field).value:z.2f}" if row else "-" for field in COLUMNS.values() for row in rows]

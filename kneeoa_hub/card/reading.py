@@ -11,6 +11,7 @@ FENCE = "---\n"
 COMMENT, COMMENT_END = "<!--", "-->"
 _PICTURE = re.compile(r"!\[([^\[\]\n]*)\]\(([\w-]+(?:/[\w-]+)*\.png)\)")
 """No part of this pattern matches the beginning of another picture, so a search looks at each character once."""
+_INTERVAL = re.compile(r"\((\d\.\d+)-(\d\.\d+)\)")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,12 @@ class Picture:
 def body(card: str) -> str:
     """Return a card without its metadata and its comments."""
     return _without_comments(_without_metadata(card))
+
+
+def unbroken(text: str) -> str:
+    """Return a card in which each interval, such as (0.790-0.834), and each "KL >= 2" stays on one line."""
+    text = _INTERVAL.sub("(\\1\N{NON-BREAKING HYPHEN}\\2)", text)
+    return text.replace("KL >= 2", "KL\N{NO-BREAK SPACE}>=\N{NO-BREAK SPACE}2")
 
 
 def _without_metadata(card: str) -> str:

@@ -9,7 +9,7 @@ from ..errors import BundleIncomplete
 from ..evidence import BaseModel, Evidence
 from ..grades import GRADES
 from ..report import DISCLAIMER
-from ..sources import collection_title
+from ..sources import collection_title, title
 from . import changed, external, finding, results, training
 from .data import data
 from .metadata import metadata
@@ -65,7 +65,7 @@ def render(config: BundleConfig, evidence: Evidence, figures: str = "figures/") 
         joint=finding.joint((evidence.joint, *evidence.other_joints) if evidence.joint else (), figures),
         figures=figures.removesuffix("/"),
         temperature=f"{config.temperature:.3f}",
-        rule=_rule(config),
+        rule=rule(config),
         fitted_on=f"{FITTED_ON[evidence.calibration.fitted_on]} of {_fitted_for(config.protocol)}",
         calibration_error=results.calibration_error(evidence),
         refused="; ".join(f"{figure(row.refused)} on {label(name)}" for name, row in evidence.metrics.items()),
@@ -83,15 +83,14 @@ def render(config: BundleConfig, evidence: Evidence, figures: str = "figures/") 
 
 
 def summary(evidence: Evidence) -> list[str]:
-    """Return a line for each set of films, with its main measures."""
-    return [
-        f"{name} ({row.qwk.n} knees): "
-        + ", ".join(
-            f"{heading} {figure(estimate)}"
-            for heading, estimate in zip(results.MEASURES, results.measures(row), strict=True)
-        )
-        for name, row in evidence.metrics.items()
-    ]
+    """Return a line for each set of films, and below it a line for each of its main measures."""
+    width = max(map(len, results.MEASURES))
+    lines = []
+    for name, row in evidence.metrics.items():
+        lines.append(f"{title(name)}, {row.qwk.n} knees")
+        for heading, estimate in zip(results.MEASURES, results.measures(row), strict=True):
+            lines.append(f"  {heading:<{width}}  {figure(estimate)}")
+    return lines
 
 
 def _failures(evidence: Evidence) -> str:
@@ -143,7 +142,8 @@ def _fitted_for(protocol: str) -> str:
     return escaped(collection_title(protocol)) if protocol else "all collections together"
 
 
-def _rule(config: BundleConfig) -> str:
+def rule(config: BundleConfig) -> str:
+    """Return the decision rule of a bundle in words."""
     if config.decision.rule == "argmax":
         return "the likeliest grade"
     if config.decision.rule == "median":

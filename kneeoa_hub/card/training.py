@@ -135,7 +135,7 @@ def origin(name: str) -> str:
         return "the winner of the search"
     if name.isdigit():
         return f"trial {name} of the search"
-    return f"{name}, which is {BACKBONES[name]}" if name in BACKBONES else f"{name}, designed by hand"
+    return f"{BACKBONES[name]} ({name})" if name in BACKBONES else f"{name}, designed by hand"
 
 
 def curves(config: BundleConfig, evidence: Evidence, figures: str) -> str:

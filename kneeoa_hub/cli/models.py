@@ -58,7 +58,7 @@ def push(arguments: argparse.Namespace) -> int:
 def info(arguments: argparse.Namespace) -> int:
     """Print what a bundle is, and what it measured."""
     from ..bundle import read_bundle
-    from ..card.render import summary
+    from ..card.render import rule, summary
     from ..hub.pull_push import revision_of
 
     bundle = read_bundle(_folder(arguments))
@@ -74,7 +74,7 @@ def info(arguments: argparse.Namespace) -> int:
         return 0
     members = "1 member" if len(config.members) == 1 else f"{len(config.members)} members"
     print(f"{config.name} {config.version}, {bundle.digest}, {bundle.folder}")
-    print(f"input {config.input.height}x{config.input.width}, {members}, decision rule {config.decision.rule}")
+    print(f"input of {config.input.height} x {config.input.width} pixels; {members}; reported is {rule(config)}")
     print("\n".join(summary(evidence)))
     return 0
 

@@ -46,12 +46,15 @@ EXAMPLES = {
 """The help of each command shows these examples. Tests run all of them."""
 EXIT_CODES = """\
 exit code:
-  0    all films were graded or refused
-  1    a film, its DICOM objects or the model failed
+  0    {done}
+  1    {failed}
   2    the command line, an address or a setting is wrong
   130  the command was interrupted
 """
 """Every help ends with the meaning of the exit codes."""
+OF_FILMS = ("all films were graded or refused", "a film, its DICOM objects or the model failed")
+OF_BUNDLES = ("the command did what was asked", "the bundle, a file or the Hub failed")
+"""The codes 0 and 1 have the first meaning if films are graded, and the second one for a command about a bundle."""
 FOLDER = (
     "In a folder, a film has one of the suffixes .png, .jpg, .jpeg, .jfif, .tif, .tiff, .bmp, .webp, .dcm, .dic or"
     " .dicom, or is DICOM with any other name; the command says which other files it skipped, and follows links to"
@@ -101,7 +104,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _epilog(*commands: str) -> str:
-    return "examples:\n" + "".join(EXAMPLES[name].removeprefix("\n") for name in commands) + "\n" + EXIT_CODES
+    done, failed = OF_FILMS if "grade" in commands else OF_BUNDLES
+    examples = "".join(EXAMPLES[name].removeprefix("\n") for name in commands)
+    return f"examples:\n{examples}\n{EXIT_CODES.format(done=done, failed=failed)}"
 
 
 def _add_address(sub: argparse.ArgumentParser, positional: bool = True) -> None:

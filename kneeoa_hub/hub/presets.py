@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..bundle import read_bundle
 from ..errors import AddressError
 from ..manifest import bundle_files
+from ..sources import title
 from .address import did_you_mean
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ PRESETS = {
     for preset in (
         Preset(
             "kneeoa-cnn",
-            "Kellgren-Lawrence grades of frontal knee radiographs, by convolutional networks found with Keras Tuner",
+            "Kellgren-Lawrence grades of frontal knee radiographs, by convolutional networks",
             "CC BY 4.0",
             _PRETRAINED / "kneeoa-cnn",
         ),
@@ -56,9 +57,8 @@ class Figure:
     n: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.metric.upper()} {self.value:.3f} ({self.low:.3f} to {self.high:.3f}; {self.test_set}, n={self.n})"
-        )
+        interval = f"{self.low:.3f} to {self.high:.3f}"
+        return f"{self.metric.upper()} {self.value:.3f} ({interval}; {title(self.test_set)}, {self.n} knees)"
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def _of_knee(set_size: int, distance: float, seen: Letterboxed, limits: RefusalC
     if limits.max_clipped is not None and clipped > limits.max_clipped:
         yield f"The exposure is extreme: {clipped:.0%} of the knee is plain black or white, and shows no detail there."
     if set_size >= WIDE_SET:
-        yield "The grade is uncertain: almost no grade can be ruled out. A reader should look at the film."
+        yield "The grade is uncertain; almost no grade can be ruled out. A reader should look at the film."
 
 
 def _of_screening(screening: Screening) -> list[str]:

@@ -23,7 +23,7 @@ from .knee_view import Bar, FilmView, KneeView
 FORMS = (".html", ".pdf")
 PICTURE_SIDE = 900
 """The longest side of a picture has 900 pixels. A larger film is shrunk."""
-FILM, EVIDENCE = "The film with stretched contrast.", "The evidence for the grade, strongest where it is yellow."
+FILM, EVIDENCE = "The film with stretched contrast.", "Evidence: strongest where yellow; without colour, spread evenly."
 HEADING = "Knee osteoarthritis: Kellgren-Lawrence grades"
 SCALE = tuple(f"{grade.value} {grade.label}: {grade.criterion}" for grade in GRADES)
 PAGE_STYLE = """

@@ -9,7 +9,7 @@ from string import Template
 from typing import Any
 
 from kneeoa_hub.bundle import SEARCH_REPORT, Bundle
-from kneeoa_hub.card.reading import Picture, body, pictures_apart
+from kneeoa_hub.card.reading import Picture, body, pictures_apart, unbroken
 from kneeoa_hub.card.training import architectures, origin
 from kneeoa_hub.evidence import SearchEvidence
 from kneeoa_hub.grades import GRADES
@@ -57,9 +57,7 @@ def model_card(bundle: Bundle) -> Iterator[tuple[str, str]]:
     card = (
         path.read_text("utf-8", "replace") if path.is_file() else f"# {bundle.config.name}\n\nThis model has no card."
     )
-    # the ends of an interval stay together in a narrow column
-    text = re.sub(r"\((\d\.\d+)-(\d\.\d+)\)", "(\\1\N{NON-BREAKING HYPHEN}\\2)", body(card))
-    yield from _document(bundle.folder, text)
+    yield from _document(bundle.folder, unbroken(body(card)))
 
 
 def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:

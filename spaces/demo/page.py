@@ -40,8 +40,8 @@ _BANNER = Template("""<header class="top"><strong>KneeOA</strong>
 <span>Kellgren-Lawrence grade of a frontal knee film</span></header><p class="notice">$disclaimer</p>
 """)
 _FOOTER = Template("""<footer><p>Model <b>$model</b>, revision <code>$revision</code>. $readers</p>
-<p>The server deletes uploads after $minutes minutes. It keeps, logs and shares nothing. Do not send films that show a
-patient's name.</p></footer>
+<p>The server deletes uploads after $minutes minutes, and logs and shares none of them. Do not send films that name a
+patient, on the picture or in the header.</p></footer>
 """)
 _UNAVAILABLE = Template("""<div class="message error" role="alert"><h2>The model is not available</h2><p>$reason</p>
 <p>No film can be graded until it is. If this Space is yours, check the address and the revision of the model in the
@@ -149,8 +149,8 @@ def _compare_tab(grader: KneeGrader, turn: dict[str, Any]) -> None:
         return compared((then, now), before, after)
 
     with gr.Row():
-        then = gr.File(label="Then: the earlier film", elem_id="then", **UPLOAD)
-        now = gr.File(label="Now: the later film", elem_id="now", **UPLOAD)
+        then = gr.File(label="Then: the earlier film", elem_id="then", min_width=280, **UPLOAD)
+        now = gr.File(label="Now: the later film", elem_id="now", min_width=280, **UPLOAD)
     result = _html(example, elem_id="change")
     for film in (then, now):
         gr.on([film.upload, film.clear], compare, [then, now], result, **turn, **PRIVATE)

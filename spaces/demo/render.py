@@ -21,6 +21,8 @@ from kneeoa_hub.report import Answer
 from .pictures import film_address, heatmap_address, place
 
 GONE = "The server has deleted the film, as it deletes every film after ten minutes. Send it again."
+LABEL_ROOM = 0.15
+"""The label of a knee stands above its frame if that leaves 15% of the film's height free, and otherwise within it."""
 
 _NOTE = Template('<p class="message">$text</p>\n')
 _FILM = Template("""<article class="film" aria-labelledby="$anchor"><h2 id="$anchor">$title</h2>
@@ -35,12 +37,13 @@ _PLAIN = Template("""<figure><div class="stack" style="$shape"><img src="$addres
 _OVERLAY = Template("""<figure><div class="stack" style="$shape">
 <img src="$address" alt="The film with the box, grade and evidence of each knee">$layers</div>
 <figcaption><label class="strength">Evidence for the grade: yellow where it is strongest. No colour means that it
-is spread over the whole knee.
-<input type="range" min="0" max="100" value="50" aria-label="Opacity of the evidence, in per cent"></label></figcaption>
+is spread over the whole knee. <span class="opacity">Opacity
+<input type="range" min="0" max="100" value="50" aria-label="Opacity of the evidence, in per cent"></span></label>
+</figcaption>
 </figure>
 """)
 _LAYER = Template("""<img class="heatmap" style="$place" src="$heatmap" alt="">
-<span class="frame" style="$place"><b>${side}KL $grade</b></span>
+<span class="frame$above" style="$place"><b>${side}KL $grade</b></span>
 """)
 _PICTURES = Template('<div class="pictures">$figures</div>\n')
 _KNEES = Template('<div class="knees">$panels</div>\n')
@@ -113,6 +116,7 @@ def pictures(report: FilmReport) -> Html:
             fill(
                 _LAYER,
                 place=place(report, knee),
+                above=" above" if knee.box[1] > LABEL_ROOM * height else "",
                 heatmap=heatmap_address(knee),
                 side=f"{knee.side.capitalize()}: " if knee.side else "",
                 grade=knee.grade,

@@ -22,7 +22,7 @@ SCALE_SIDE, PATIENT_SIDE = 320, 448
 
 def title_of(name: str) -> str:
     """Return the name of a sample in words."""
-    return name.replace("-", " ").capitalize()
+    return "16-bit file" if name == "sixteen-bit" else name.replace("-", " ").capitalize()
 
 
 def scale_films() -> tuple[Phantom, ...]:

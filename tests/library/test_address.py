@@ -120,7 +120,7 @@ def test_the_list_of_shipped_models_reads_its_figures_from_the_evidence(shipped)
     assert (model.name, model.version, model.licence) == ("kneeoa-cnn", "1.0", "CC BY 4.0")
     assert model.size == sum(path.stat().st_size for path in shipped.iterdir() if path.is_file())
     assert model.figures == (presets.Figure("oai_test", "qwk", 0.801, 0.778, 0.822, 828),)
-    assert "QWK 0.801 (0.778 to 0.822; oai_test, n=828)" in str(model)
+    assert "QWK 0.801 (0.778 to 0.822; OAI, test half, 828 knees)" in str(model)
 
 
 def test_a_folder_that_is_not_there_suggests_its_nearest_neighbour(tmp_path):

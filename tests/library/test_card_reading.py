@@ -2,7 +2,7 @@
 
 import pytest
 
-from kneeoa_hub.card.reading import Picture, body, pictures_apart
+from kneeoa_hub.card.reading import Picture, body, pictures_apart, unbroken
 
 LONG = 2_000_000
 
@@ -22,6 +22,11 @@ LONG = 2_000_000
 )
 def test_a_card_is_read_without_metadata_and_comments(card, read):
     assert body(card) == read
+
+
+def test_no_interval_and_no_limit_is_broken_in_a_narrow_column():
+    assert unbroken("| KL >= 2 | 0.850 (0.821-0.875) |") == "| KL\xa0>=\xa02 | 0.850 (0.821\u20110.875) |"
+    assert unbroken("if a >= 2 or (1-2):") == "if a >= 2 or (1-2):"
 
 
 def test_pictures_of_the_bundle_are_separate_parts_and_other_pictures_are_text():

@@ -182,7 +182,7 @@ def test_the_table_of_framing_is_that_of_its_evidence() -> None:
     record = json.loads((DOCS / "evidence" / "robustness" / "robustness.json").read_text("utf-8"))
     for row in record["collections"]["oai"]:
         figures = (row[name]["value"] for name in ("qwk", "accuracy", "auc_oa", "same", "bias", "refused"))
-        assert f"| {row['change']} | " + " | ".join(f"{value:.2f}" for value in figures) + " |" in PAGE
+        assert f"| {row['change']} | " + " | ".join(f"{value:z.2f}" for value in figures) + " |" in PAGE
 
 
 def test_what_a_black_border_changes_is_that_of_its_evidence() -> None:

@@ -228,4 +228,4 @@ def test_a_warning_about_one_of_several_knees_names_the_knee(grader):
     )
     assert [text.split(",")[0] for text in supported] == ["Left knee: It was hard to recognise as a knee"]
     alone = doubts(Screening(film, boxes[:1]), ("Knee",), (5,), np.array([0.0]), (good,), limits)
-    assert alone == ("The grade is uncertain: almost no grade can be ruled out. A reader should look at the film.",)
+    assert alone == ("The grade is uncertain; almost no grade can be ruled out. A reader should look at the film.",)

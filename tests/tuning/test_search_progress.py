@@ -47,6 +47,8 @@ def test_the_time_left_follows_from_the_work_of_this_run_alone():
     assert time_left(60, 10, 15, 20) == 60  # ten of them were done before
     assert time_left(60, 10, 10, 20) is None
     assert time_left(60, 0, 20, 20) is None
+    assert time_left(60, 10, 10.5, 110) is None  # too early to tell
+    assert time_left(400, 10, 10.5, 110) == 400 * 199
 
 
 def test_a_search_that_goes_on_in_a_log_says_what_is_left_once_it_has_trained_again(

@@ -36,6 +36,8 @@ SHORT_S = 2.0
 """Seconds below which a task leaves no line behind."""
 LINES_S = 15.0
 """Seconds between two lines of progress where standard error is not a terminal."""
+EARLY, EARLY_S = 0.01, 300.0
+"""No time left is shown while less than 1% of the work is done, for at most 300 seconds."""
 
 
 def prepare() -> None:
@@ -165,13 +167,17 @@ class Progress:
 def time_left(seconds: float, before: float, done: float, total: float) -> float | None:
     """Return the seconds that a task has left at the pace of this run; None while it has no pace, and at its end.
 
+    The first per cent of the work tells no pace, since the start is part of it, such as the compilation of a network.
+    After EARLY_S seconds a task has a pace in any case.
+
     Args:
         seconds: Since this run began.
         before: Units of work that earlier runs did.
         done: Units that are done, with these.
         total: All units.
     """
-    return seconds * (total - done) / (done - before) if before < done < total else None
+    early = seconds < EARLY_S and done - before < EARLY * (total - before)
+    return seconds * (total - done) / (done - before) if before < done < total and not early else None
 
 
 def _duration(seconds: float) -> str:
