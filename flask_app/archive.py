@@ -90,7 +90,7 @@ def grade() -> AnyResponse:
     try:
         result = _graded(study, "store" in request.form)
     except (AddressError, ArchiveError, FilmError, MissingExtra) as error:
-        page = render_template("archive.html", host=_archive().service.host, error=error.message)
+        page = render_template("archive.html", host=_archive().service.host, error=error.plain)
         return Response(page, error.status)
     return redirect(url_for("pages.result", key=result.key), 303)
 

@@ -51,7 +51,7 @@ def record(key: str) -> AnyResponse:
     if any(reading.before for reading in readings) and results.was_shown(key):
         raise AlreadyShown
     store.save(readings)
-    return redirect(url_for("pages.result", key=key), 303)
+    return redirect(url_for("pages.result", key=key, saved=len(readings)), 303)
 
 
 @blueprint.get("/readings")
@@ -60,7 +60,7 @@ def overview() -> str:
     readings = _store().all()
     parts = {
         "before the model's answer was shown": [r for r in readings if r.before],
-        "after it was shown": [r for r in readings if not r.before],
+        "after the model's answer was shown": [r for r in readings if not r.before],
     }
     return render_template(
         "readings.html",

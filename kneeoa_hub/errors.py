@@ -4,6 +4,8 @@ import re
 
 _FOR_OPERATORS = re.compile(r",? or (?:raise|set) KNEEOA_\w+(?:=\w+)?")
 """Only the operator of a server can follow this advice, so messages for visitors leave it out."""
+_CLASS = re.compile(r" \(\w*(?:[eE]rror|Exception)\)")
+"""The class of an error in Python, which says nothing to a reader of films."""
 
 
 class KneeOAError(Exception):
@@ -19,7 +21,12 @@ class KneeOAError(Exception):
     @property
     def for_visitors(self) -> str:
         """The message for somebody who uses another person's server, and cannot change its settings."""
-        return _FOR_OPERATORS.sub("", self.message)
+        return _FOR_OPERATORS.sub("", self.plain)
+
+    @property
+    def plain(self) -> str:
+        """The message without the class of an error in Python, for pages."""
+        return _CLASS.sub("", self.message)
 
 
 class FilmError(KneeOAError):

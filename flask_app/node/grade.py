@@ -99,7 +99,7 @@ class StudyGrader:
             except FilmError as error:
                 hide = self._queue.pseudonyms.of
                 self._dead.bury(f"{hide(study.study)}-{hide(film.film)}", film.content)
-                outcomes[film.film] = "faulty", error.message
+                outcomes[film.film] = "faulty", error.plain
                 continue
             patient = named
             outcomes[film.film] = ("refused", report.refused.message) if report.refused else ("graded", "")
@@ -179,7 +179,7 @@ class StudyGrader:
                 used = [graded[place] for place in sorted(set(report.sources))]
                 made += [("sc", secondary_capture(one.content, one.report, one.edition)) for one in used]
         except FilmError as error:
-            return [], error.message
+            return [], error.plain
         return [Object(str(one.SOPInstanceUID), kind, to_bytes(one)) for kind, one in made], ""
 
     def _priors(self, study: Study) -> list[Prior]:

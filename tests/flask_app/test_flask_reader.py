@@ -99,6 +99,7 @@ def test_a_reading_after_the_answer_is_kept_shown_and_exported(
     )
     assert answer.status_code == 200
     text = re.sub(r"<[^>]+>", "", answer.text)
+    assert "Your grades were saved." in text
     assert "Reader ab-1, right knee: grade 4, after seeing the model's" in text
     assert "Reader ab-1, left knee: grade 0" in text
     rows = list(csv.DictReader(io.StringIO(client.get("/readings.csv").text)))

@@ -149,6 +149,7 @@ def test_the_page_says_how_many_faulty_films_are_kept(hidden):
     page = hidden.get("/studies").text
     assert re.search(r"The folder of faulty films holds 1 file of \d+ bytes, from \d{4}-", page)
     assert "100 files or 1.0 GiB" in page
+    assert "the DICOM pixel data are cut off or corrupt; export it again." in page  # no class of Python
 
 
 def test_all_rows_are_saved_as_csv_also_those_that_a_page_does_not_show(hidden, monkeypatch):
