@@ -3,7 +3,6 @@
 What was confirmed is kept, once.
 """
 
-import resource
 import shutil
 import socket
 import sqlite3
@@ -21,8 +20,7 @@ from ..support.waiting import until
 def test_where_nothing_can_be_written_films_are_graded_and_readings_are_refused(films: dict[str, Path], tmp_path: Path):
     """A limit of zero bytes on every file stands for a full disk."""
     shutil.copy(_database(tmp_path / "made.db"), tmp_path / "readings.db")
-    full = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # noqa: E731
-    with serving(KNEEOA_READER_DB=f"sqlite:///{tmp_path / 'readings.db'}", before=full) as (address, _):
+    with serving(KNEEOA_READER_DB=f"sqlite:///{tmp_path / 'readings.db'}", room=0) as (address, _):
         ready(address)
         visitor = Visitor(address)
         place = _sent(visitor, films["mild"])

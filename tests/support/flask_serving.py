@@ -10,20 +10,23 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import requests
 from playwright.sync_api import Browser, Locator, expect, sync_playwright
 
 from kneeoa_hub.grades import NUM_GRADES
 
+from .forks import ROOT, Forked
 from .waiting import until
 
-ROOT = Path(__file__).parents[2]
 ACCEPT_JSON = {"Accept": "application/json"}
-WITHOUT_FORK = "import os, runpy; del os.fork; runpy.run_module('flask_app', run_name='__main__')"
+START = "import runpy; runpy.run_module('flask_app', run_name='__main__')"
+WITHOUT_FORK = f"import os; del os.fork; {START}"
+Process = subprocess.Popen[str] | Forked
 PATIENCE_MS = 120_000
 """A browser's test waits at most this many milliseconds; a busy machine takes a minute for what otherwise takes a
 second."""
@@ -42,29 +45,43 @@ def command(*options: str, fork: bool = True, code: str = "") -> list[str]:
     return [sys.executable, *(["-c", code] if code else ["-m", "flask_app"]), *options]
 
 
+def started(
+    *options: str,
+    errors: IO[str],
+    variables: Mapping[str, str],
+    fork: bool = True,
+    code: str = "",
+    room: int | None = None,
+    anew: bool = False,
+) -> Process:
+    """Return the process of the app; `errors` gets what it says on stderr, and `serving` explains the rest."""
+    environment = {**os.environ, **variables}
+    if anew:
+        whole = command(*options, fork=fork, code=code)
+        return subprocess.Popen(whole, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
+    program = code or (START if fork else WITHOUT_FORK)
+    return Forked(program, *options, environment=environment, errors=errors.fileno(), room=room)
+
+
 @contextmanager
 def serving(
     *options: str,
     fork: bool = True,
     code: str = "",
     log: Path | None = None,
-    before: Callable[[], None] | None = None,
+    room: int | None = None,
+    anew: bool = False,
     **variables: str,
-) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+) -> Iterator[tuple[str, Process]]:
     """Yield the app on a free port: the address that it prints, and its process.
 
-    log: file for what it says. before: called in the new process before it runs. variables: of its environment.
+    log: file for what it says. room: most bytes that a fork writes to a file. anew: by its command, not as a fork of a
+    process that has imported it. variables: of its environment.
     """
     # Never a pipe that nobody reads: a server that can't log stops answering.
     with (log or Path(os.devnull)).open("a") as errors:
-        process = subprocess.Popen(
-            command("--port", "0", *options, fork=fork, code=code),
-            cwd=ROOT,
-            env=os.environ | variables,
-            preexec_fn=before,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
+        process = started(
+            "--port", "0", *options, errors=errors, fork=fork, code=code, room=room, anew=anew, variables=variables
         )
     try:
         assert process.stdout
@@ -77,12 +94,12 @@ def serving(
         process.communicate(timeout=60)
 
 
-def workers(process: subprocess.Popen[str]) -> list[int]:
+def workers(process: Process) -> list[int]:
     """Return the numbers of the processes that a server's parent has forked."""
     return [int(number) for number in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
-def kill_worker(process: subprocess.Popen[str]) -> None:
+def kill_worker(process: Process) -> None:
     for number in workers(process):
         os.kill(number, signal.SIGKILL)
 

@@ -3,7 +3,6 @@
 import ctypes
 import json
 import logging
-import multiprocessing
 import os
 import resource
 import sys
@@ -11,16 +10,9 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
+from .forks import FORKS
+
 REPO = "lab/kneeoa"
-_FORKS = multiprocessing.get_context("forkserver")
-# What a call imports before it reads its environment: most of the time of a new process. huggingface_hub, which reads
-# it at once, is imported by each call anew, but what it imports in its turn is not.
-_FORKS.set_forkserver_preload(
-    [
-        *("numpy", "PIL.Image", "yaml", "httpx2", "kneeoa_hub.hub.pull_push", "kneeoa_hub.hub.retry", "spaces.deploy"),
-        *("anyio", "asyncio", "concurrent.futures.thread", "filelock", "httpcore2", "tqdm.auto", "truststore", "uuid"),
-    ]
-)
 
 
 class Call:
@@ -28,7 +20,7 @@ class Call:
 
     def __init__(self, environment: dict[str, str], *call: Any) -> None:
         self._said, end = os.pipe()
-        self._process = _FORKS.Process(target=_run, args=(environment, DupFd(end), *call))
+        self._process = FORKS.Process(target=_run, args=(environment, DupFd(end), *call))
         self._process.start()
         os.close(end)
         self.pid = self._process.pid
