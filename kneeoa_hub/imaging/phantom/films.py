@@ -1,7 +1,8 @@
 """Makes synthetic films: single knees, both knees, the named samples, and whole folders to try the loop on."""
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,13 @@ def sample_films() -> dict[str, Phantom]:
     """Draw the samples that documentation and demonstrations show, by name.
 
     They are chosen: the shipped model grades each of them as it was drawn, which it does with half of all phantoms.
+    A process draws them once, which takes half a second, and gives a copy of the pixels to each caller.
     """
+    return {name: replace(film, pixels=film.pixels.copy()) for name, film in _samples().items()}
+
+
+@cache
+def _samples() -> dict[str, Phantom]:
     films = {
         name: knee_film(grade, seed, side=("right", "left")[grade % 2], height=448, width=448)
         for grade, (name, seed) in enumerate(SAMPLES.items())
