@@ -26,16 +26,26 @@ from kneeoa_hub.report import FilmReport
 from ..support.dicom_films import knee
 
 
-@pytest.fixture
-def folder(films, tmp_path):
-    """Six films in folders, one of them damaged, and a file that is not a film."""
+@pytest.fixture(scope="module")
+def folder(films, tmp_path_factory):
+    """Six films in folders, one of them damaged, and a file that is not a film. No test may change them."""
+    folder = tmp_path_factory.mktemp("folder") / "films"
     for number, name in enumerate(("mild", "severe", "both-knees", "normal", "moderate")):
-        path = tmp_path / "films" / str(number % 2) / f"{number}.png"
+        path = folder / str(number % 2) / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(films[name].read_bytes())
-    (tmp_path / "films" / "5.png").write_bytes(b"nothing of the kind")
-    (tmp_path / "films" / "notes.txt").write_text("mine")
-    return tmp_path / "films"
+    (folder / "5.png").write_bytes(b"nothing of the kind")
+    (folder / "notes.txt").write_text("mine")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory) -> dict[str, bytes]:
+    """What a run that was not stopped writes, by the form of the file."""
+    answers = {form: tmp_path_factory.mktemp("whole") / f"grades.{form}" for form in ("csv", "jsonl")}
+    for out in answers.values():
+        assert main(["grade", str(folder), "--out", str(out)]) == 1
+    return {form: out.read_bytes() for form, out in answers.items()}
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
@@ -51,12 +61,11 @@ def test_a_folder_is_graded_into_a_file_as_the_films_are_one_by_one(folder, tmp_
 
 
 @pytest.mark.slow
-def test_a_large_folder_is_graded_by_processes_with_the_same_answers(folder, tmp_path, monkeypatch, capsys):
-    by_threads, by_processes = tmp_path / "threads.csv", tmp_path / "processes.csv"
-    assert main(["grade", str(folder), "--out", str(by_threads), "--workers", "2"]) == 1
+def test_a_large_folder_is_graded_by_processes_with_the_same_answers(folder, whole, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(processes, "WORTH_IT", 2)
-    assert main(["grade", str(folder), "--out", str(by_processes), "--workers", "2"]) == 1
-    assert by_processes.read_text("utf-8") == by_threads.read_text("utf-8")
+    capsys.readouterr()
+    assert main(["grade", str(folder), "--out", str(tmp_path / "grades.csv"), "--workers", "2"]) == 1
+    assert (tmp_path / "grades.csv").read_bytes() == whole["csv"]
     assert "6 films, 1 failed" in capsys.readouterr().err
 
 
@@ -73,19 +82,16 @@ def test_the_end_of_a_process_is_an_error_that_says_what_to_do(folder, grader):
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 @pytest.mark.parametrize("at", [0, 3, 0.3, 0.6, 0.95])
-def test_a_run_stopped_at_any_point_resumes_and_leaves_the_same_file(folder, tmp_path, form, at):
-    out = tmp_path / f"grades.{form}"
-    main(["grade", str(folder), "--out", str(out)])
-    whole = out.read_bytes()
-    out.write_bytes(whole[: int(at * len(whole)) if isinstance(at, float) else at])
+def test_a_run_stopped_at_any_point_resumes_and_leaves_the_same_file(folder, whole, tmp_path, form, at):
+    out, written = tmp_path / f"grades.{form}", whole[form]
+    out.write_bytes(written[: int(at * len(written)) if isinstance(at, float) else at])
     assert main(["grade", str(folder), "--out", str(out)]) == 1
-    assert out.read_bytes() == whole
+    assert out.read_bytes() == written
 
 
-def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp_path, capsys):
+def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, whole, tmp_path, capsys):
     out = tmp_path / "grades.csv"
-    main(["grade", str(folder), "--out", str(out)])
-    capsys.readouterr()
+    out.write_bytes(whole["csv"])
     main(["grade", str(folder), "--out", str(out)])
     assert "1 film, 5 were there before" in capsys.readouterr().err
 

@@ -4,6 +4,7 @@ import json
 import tarfile
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,12 @@ from ..support.schemas import schema
 def grader_that_finds(grader, tmp_path, *joints):
     """The shipped bundle's grader with a locator that finds these joints in every film."""
     return from_pretrained(with_locator(grader.bundle.folder, tmp_path / "bundle", graph_that_finds(joints)))
+
+
+def written(graph: bytes, folder: Path) -> Path:
+    """The file of a locator's graph."""
+    (folder / LOCATOR).write_bytes(graph)
+    return folder / LOCATOR
 
 
 def test_a_film_without_a_joint_is_refused_with_its_own_reason(grader, tmp_path):
@@ -95,27 +102,27 @@ def test_no_joint_is_found_twice_and_no_more_than_four():
     assert peaks(np.full((8, 8), 0.4, np.float32), shape, CONFIG) == []
 
 
-def test_a_joint_below_the_threshold_is_faint(grader, tmp_path, monkeypatch):
+def test_a_joint_below_the_threshold_is_faint(tmp_path, monkeypatch):
     monkeypatch.setattr(locate, "FAINT", 0.9)
     graph = graph_that_finds([(4, 1, 0.2), (4, 6, 0.2)])  # with a heat of 1.00 and 0.99
     config = replace(CONFIG, threshold=0.995)
-    finds = Locator(with_locator(grader.bundle.folder, tmp_path / "bundle", graph) / LOCATOR, config)
+    finds = Locator(written(graph, tmp_path), config)
     film = knee_film(2, 1, height=448, width=448).pixels.astype(np.float32)
     assert (len(finds.find(film)), len(finds.find_faint(film))) == (1, 2)
 
 
-def test_two_parts_of_one_joint_are_one_joint_after_the_second_pass(grader, tmp_path):
+def test_two_parts_of_one_joint_are_one_joint_after_the_second_pass(tmp_path):
     graph = graph_that_finds([(3, 2, 0.3), (3, 4, 0.3)], nearer=[(4, 3, 1.0)])
-    finds = Locator(with_locator(grader.bundle.folder, tmp_path / "bundle", graph) / LOCATOR, CONFIG)
+    finds = Locator(written(graph, tmp_path), CONFIG)
     film = np.zeros((1000, 1000), np.float32)
     film[950:, 950:] = 255  # far from both parts, so that the windows about them are black
     (joint,) = finds.joints(film)
     assert (joint.x, joint.y, joint.side) == pytest.approx((274.5, 475.5, 600), abs=1.5)  # as seen about the surer part
 
 
-def test_a_joint_in_the_padding_beside_a_narrow_film_is_none(grader, tmp_path):
+def test_a_joint_in_the_padding_beside_a_narrow_film_is_none(tmp_path):
     graph = graph_that_finds([(3, 7, 0.1), (3, 0, 0.1), (3, 3, 0.2)])
-    finds = Locator(with_locator(grader.bundle.folder, tmp_path / "bundle", graph) / LOCATOR, CONFIG)
+    finds = Locator(written(graph, tmp_path), CONFIG)
     (joint,) = finds.joints(np.eye(800, 100, dtype=np.float32))
     assert joint.x + joint.side / 2 > 0
 
