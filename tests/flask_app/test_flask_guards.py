@@ -5,7 +5,6 @@ import json
 import logging
 import re
 import struct
-import subprocess
 import sys
 import threading
 import zlib
@@ -31,7 +30,7 @@ from kneeoa_hub.imaging.sizes import is_large
 from kneeoa_hub.settings import Settings
 
 from ..support.flask_requests import assert_problem, grade, post, submit
-from ..support.flask_serving import ROOT
+from ..support.flask_serving import ended
 from ..support.pictures import file, huge_png, noise
 from ..support.waiting import until
 
@@ -117,21 +116,14 @@ def test_an_unusable_file_of_keys_is_an_error(tmp_path: Path, content: str):
 
 
 def test_a_key_is_made_by_a_command_that_shows_it_once(tmp_path: Path):
-    done = subprocess.run(
-        [sys.executable, "-m", "flask_app", "--new-key", "archive"], capture_output=True, text=True, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
-    key, line = (text.strip() for text in done.stdout.splitlines() if text.startswith("  "))
+    status, said, errors = ended("--new-key", "archive", log=tmp_path / "log")
+    assert status == 0, errors
+    key, line = (text.strip() for text in said.splitlines() if text.startswith("  "))
     (tmp_path / "keys").write_text(line, "utf-8")
     from hashlib import sha256
 
     assert read_keys(tmp_path / "keys") == {sha256(key.encode()).hexdigest(): "archive"}
-    assert (
-        subprocess.run(
-            [sys.executable, "-m", "flask_app", "--new-key", "a b"], capture_output=True, cwd=ROOT
-        ).returncode
-        == 1
-    )
+    assert ended("--new-key", "a b", log=tmp_path / "log")[0] == 1
 
 
 # --- rate and capacity

@@ -21,7 +21,7 @@ from kneeoa_hub import KneeGrader
 from kneeoa_hub.errors import FilmError, KneeOAError
 from kneeoa_hub.settings import Settings
 
-from ..support.flask_serving import ROOT, command, ready, serving, started
+from ..support.flask_serving import ROOT, command, ended, ready, serving
 from ..support.pictures import noise
 
 DOCUMENTATION = (ROOT / "docs" / "flask.md").read_text("utf-8")
@@ -127,11 +127,8 @@ def test_the_server_answers_at_the_address_that_it_prints_until_it_is_stopped(
 def test_a_failed_start_says_why(
     options: list[str], variables: dict[str, str], status: int, words: str, tmp_path: Path
 ):
-    with (tmp_path / "errors").open("w") as errors:
-        ended = started(*options, errors=errors, variables=variables)
-    said, _ = ended.communicate(timeout=60)
-    assert (ended.poll(), said) == (status, "")
-    reason = (tmp_path / "errors").read_text("utf-8")
+    *found, reason = ended(*options, log=tmp_path / "log", **variables)
+    assert found == [status, ""]
     assert words in reason
     assert "Traceback" not in reason
 
@@ -173,13 +170,13 @@ def test_the_documented_command_of_gunicorn_logs_json_and_answers_under_the_name
 def test_a_port_in_use_is_an_error_at_once():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = subprocess.run(command("--port", str(port)), cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 1
-    assert "Traceback" not in ended.stderr
-    assert f"can't listen on 127.0.0.1 port {port} (Address already in use); choose another" in ended.stderr
+        done = subprocess.run(command("--port", str(port)), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"can't listen on 127.0.0.1 port {port} (Address already in use); choose another" in done.stderr
 
 
 def test_help_shows_examples():
-    ended = subprocess.run(command("--help"), cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 0
-    assert "python -m flask_app --port 8080" in ended.stdout
+    done = subprocess.run(command("--help"), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "python -m flask_app --port 8080" in done.stdout

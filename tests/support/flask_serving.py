@@ -63,6 +63,17 @@ def started(
     return Forked(program, *options, environment=environment, errors=errors.fileno(), room=room)
 
 
+def ended(*options: str, log: Path, **variables: str) -> tuple[int | None, str, str]:
+    """Return how the app ends that serves nothing: its exit status, and what it says on stdout and on stderr.
+
+    log: file for the latter. variables: of its environment.
+    """
+    with log.open("w") as errors:
+        process = started(*options, errors=errors, variables=variables)
+    said, _ = process.communicate(timeout=60)
+    return process.poll(), said, log.read_text("utf-8")
+
+
 @contextmanager
 def serving(
     *options: str,
