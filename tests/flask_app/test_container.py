@@ -129,10 +129,18 @@ def test_the_image_answers_as_its_user_writes_nothing_and_stops_cleanly(
     try:
 
         def healthy() -> bool:
-            assert server.poll() is None, (tmp_path / "log").read_text("utf-8")
             return not subprocess.run([python, *image.healthcheck[1:]], capture_output=True, **kinds).returncode  # type: ignore[call-overload]
 
-        until(healthy)
+        def answers() -> bool:
+            assert server.poll() is None, (tmp_path / "log").read_text("utf-8")
+            try:
+                return requests.get(f"http://127.0.0.1:{port}/health/ready", timeout=10).status_code == 200
+            except requests.RequestException:
+                return False
+
+        assert not healthy()  # it is only being started
+        until(answers)
+        assert healthy()
         with films["moderate"].open("rb") as film:
             answer = requests.post(f"http://127.0.0.1:{port}/api/v1/grade", files={"film": film}, timeout=60)
         assert len(answer.json()["films"][0]["knees"]) == 1
