@@ -57,7 +57,7 @@ def test_a_member_of_another_training_joins_as_it_is(audited, grader, tmp_path):
 
     small = Architecture(size=96, widths="16-32-64-128", block="plain", crop="frame")
     searched = write_search(tmp_path / "search", audited, [small])
-    settings = {"epochs": 2, "patience": 2, "batch": 16, "architectures": ("0000",)}
+    settings = {"epochs": 1, "patience": 2, "batch": 16, "architectures": ("0000",)}
     with eagerly():
         before = train(searched, tmp_path / "before", TrainSettings(**settings))
         joined = (str(weights_path(before, "0000-0")),)
