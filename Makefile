@@ -96,6 +96,7 @@ lint: .venv/ready  ## linters, and types of code and tests
 	$(BIN)/pyright
 
 .venv/ready: requirements.lock pyproject.toml
+	@echo "Installing the packages into .venv: 5 GB, which takes some minutes and says nothing meanwhile."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps -e .

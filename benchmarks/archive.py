@@ -231,6 +231,7 @@ def plot(measured: Measured, projected: Sequence[Projected], path: Path) -> None
     costs.plot(CORES, [one.dollars for one in projected], "s:", color="black", label="US dollars")
     costs.set(ylabel="US dollars", ylim=(0, 2 * max(one.dollars for one in projected)))
     axis.set_xticks(CORES, [str(cores) for cores in CORES])
+    axis.yaxis.set_major_formatter("{x:g}")
     axis.minorticks_off()
     axis.grid(alpha=0.25)
     lines = [*axis.get_lines(), *costs.get_lines()]

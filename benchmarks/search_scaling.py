@@ -270,6 +270,7 @@ def plot(runs: Sequence[Run], path: Path) -> None:
         axis.minorticks_off()
         axis.grid(alpha=0.25)
     axes[0].set_yscale("log")
+    axes[0].yaxis.set_major_formatter("{x:g}")
     axes[1].set_ylim(bottom=0)
     axes[0].legend(fontsize=8)
     figure.suptitle("Simulated from measured trial times", fontsize=10)

@@ -21,8 +21,8 @@ from kneeoa_hub.report import Answer
 from .pictures import film_address, heatmap_address, place
 
 GONE = "The server has deleted the film, as it deletes every film after ten minutes. Send it again."
-LABEL_ROOM = 0.15
-"""The label of a knee stands above its frame if that leaves 15% of the film's height free, and otherwise within it."""
+LABEL_ROOM = 0.13
+"""The labels stand above the frames if each frame leaves 13% of the film's height free, and otherwise within them."""
 
 _NOTE = Template('<p class="message">$text</p>\n')
 _FILM = Template("""<article class="film" aria-labelledby="$anchor"><h2 id="$anchor">$title</h2>
@@ -112,11 +112,12 @@ def pictures(report: FilmReport) -> Html:
     }
     figures = [fill(_PLAIN, **shared)]
     if report.knees:
+        above = " above" if min(knee.box[1] for knee in report.knees) > LABEL_ROOM * height else ""
         layers = join(
             fill(
                 _LAYER,
                 place=place(report, knee),
-                above=" above" if knee.box[1] > LABEL_ROOM * height else "",
+                above=above,
                 heatmap=heatmap_address(knee),
                 side=f"{knee.side.capitalize()}: " if knee.side else "",
                 grade=knee.grade,

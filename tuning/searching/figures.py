@@ -11,6 +11,10 @@ from ..training.search_result import Trial
 from .importance import Importance, shown, sorted_values, value_of, varied_choices
 
 TITLES = {"log_loss": "validation log loss", "qwk": "validation QWK"}
+BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8}
+"""A value that stands on the lines of trials has this ground, so that it can be read."""
+WIDE = 3.0
+"""Times from a shortest one to one of three times as much have even ticks, and others 1, 2 and 5."""
 
 
 def plot_progress(trials: Sequence[Trial], objective: str, lower: bool, path: Path) -> None:
@@ -88,10 +92,11 @@ def plot_parallel(trials: Sequence[Trial], objective: str, lower: bool, path: Pa
     for number, name in enumerate(names):
         values = sorted_values(trials, name)
         for value in values:
-            axis.text(number, _height(values, value), f" {shown(value)}", fontsize=7, va="center", zorder=4)
+            at = (number + 0.03, _height(values, value))
+            axis.text(*at, shown(value), fontsize=7, va="center", zorder=4, bbox=BEHIND)
     for trial, rank in sorted(zip(trials, ranks, strict=True), key=lambda pair: pair[1]):
         heights = [_height(sorted_values(trials, name), value_of(trial, name)) for name in names]
-        axis.plot(range(len(names)), heights, color=colours(rank), alpha=0.15 + 0.75 * rank, linewidth=1.2)
+        axis.plot(range(len(names)), heights, color=colours(0.2 + 0.8 * rank), alpha=0.35 + 0.55 * rank, linewidth=1.2)
     axis.set_xticks(range(len(names)), [name.replace("_", " ") for name in names], rotation=40, ha="right", fontsize=8)
     axis.set_yticks([])
     axis.set_xlim(-0.2, len(names) - 0.2)
@@ -121,7 +126,18 @@ def plot_front(trials: Sequence[Trial], front: Sequence[Trial], objective: str, 
             axis.annotate(trial.trial, (x, y), textcoords="offset points", xytext=(5, 4), fontsize=8)
     title = TITLES[objective] if trials[0].folds_qwk is None else f"{TITLES[objective]}, mean over folds"
     axis.set(xlabel="milliseconds of one film, one thread", ylabel=title, xscale="log")
+    _tick_plainly(axis.xaxis, [trial.milliseconds or 0.0 for trial in trials])
     _save(figure, axis, path)
+
+
+def _tick_plainly(axis: Any, values: Sequence[float]) -> None:
+    """Write the ticks of a logarithmic axis as plain numbers, and not as powers of ten."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    wide = max(values) > WIDE * min(values)
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
 
 
 def _height(values: list[Any], value: Any) -> float:
