@@ -53,7 +53,8 @@ $films</table></div>
 _ROWS = Template("<tbody>$rows</tbody>\n")
 _NO_KNEE = Template("""<tr><th scope="row"><a href="#$anchor">$title</a></th>\
 <td colspan="4"><span class="tag $kind">$word</span> $text</td></tr>""")
-_FILM = Template('<th scope="rowgroup" rowspan="$count"><a href="#$anchor">$title</a></th>')
+_FILM = Template('<th scope="rowgroup" rowspan="$count"><a href="#$anchor">$title</a>$notes</th>')
+_NOTES = Template(' <span class="tag">$count</span>')
 _ROW = Template("""<tr>$film<td>$side</td><td>$badge <span class="word">$label</span>$likeliest</td>\
 <td>$likely ($probability)</td><td>$grade_set</td></tr>""")
 
@@ -130,6 +131,11 @@ def films_table(films: Sequence[tuple[str, FilmView]]) -> Html:
     return fill(_TABLE, films=join(fill(_ROWS, rows=_rows(anchor, film)) for anchor, film in films))
 
 
+def _notes(film: FilmView) -> Html:
+    """Return how many warnings a film has, so that nobody who reads the table alone misses them."""
+    return fill(_NOTES, count=film.notes) if film.notes else Html()
+
+
 def _likeliest(knee: KneeView) -> Html:
     """Return the mark of a knee whose likeliest grade is not the reported one."""
     if not knee.note:
@@ -158,7 +164,7 @@ def _rows(anchor: str, film: FilmView) -> Html:
     return join(
         fill(
             _ROW,
-            film=Html() if number else fill(_FILM, **link, count=len(film.knees)),
+            film=Html() if number else fill(_FILM, **link, count=len(film.knees), notes=_notes(film)),
             side=knee.side,
             badge=badge(knee.grade.value),
             label=knee.grade.label,

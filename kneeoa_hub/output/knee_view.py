@@ -147,6 +147,12 @@ class FilmView:
         )
 
     @property
+    def notes(self) -> str:
+        """How many warnings there are, such as "2 notes", or "" for none."""
+        count = len(self.warnings)
+        return f"{count} note{'s' * (count > 1)}" if count else ""
+
+    @property
     def refusal_title(self) -> str:
         """The heading that says what a refusal meant for this film."""
         return "Refused, but graded by force" if self.knees else "Not graded"

@@ -234,6 +234,8 @@ class PdfDocument(Document):
                 self._line(f"{film.view.refusal_title}: {film.view.refusal}")
             for knee in film.view.knees:
                 self._line(knee.summary)
+            if film.view.knees and film.view.notes:
+                self._line(f"{film.view.notes}: see the page of this film")
         if self._unread:
             self._pdf.ln(2)
             self._line(UNREAD, 11, "B")
