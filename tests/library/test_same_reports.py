@@ -26,8 +26,8 @@ TOLERANCE = 1e-6
 
 
 @pytest.fixture(scope="module")
-def grader() -> kneeoa_hub.KneeGrader:
-    grader = kneeoa_hub.from_pretrained(threads=1)
+def grader(grader: kneeoa_hub.KneeGrader) -> kneeoa_hub.KneeGrader:
+    """The grader of all tests, of the bundle that the reference belongs to."""
     assert grader.revision == REFERENCE["revision"], "Another bundle: make the reference anew, as this file says."
     return grader
 
