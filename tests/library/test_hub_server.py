@@ -280,3 +280,11 @@ def test_a_token_that_reaches_the_host_of_the_large_files_is_noticed(server):
     assert server.strays == set()
     ask(server, "GET", f"/cdn/{OID}/model.onnx", token="w")
     assert server.strays == {"w"}
+
+
+def test_a_call_has_a_client_as_if_it_were_imported_in_its_environment(server, person):
+    person.environment["HF_HUB_OFFLINE"] = "1"
+    clients: Any = person.does("settings")
+    imported, forked = clients["imported"], clients["forked"]
+    assert imported["huggingface_hub.constants.ENDPOINT"] == server.url
+    assert {name: forked.get(name) for name in imported} == imported

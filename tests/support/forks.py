@@ -15,15 +15,22 @@ from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
-# What reads its environment when it is imported is not among them, such as huggingface_hub, nor what starts threads,
-# such as onnxruntime; what these import in their turn is.
+# What starts threads is not among them, such as onnxruntime. huggingface_hub reads its environment when it is imported:
+# a fork makes it read that again, or forgets it.
 PRELOADED = [
     *("numpy", "PIL.Image", "yaml", "httpx2", "kneeoa_hub.hub.pull_push", "kneeoa_hub.hub.retry", "spaces.deploy"),
     *("anyio", "asyncio", "concurrent.futures.thread", "filelock", "httpcore2", "tqdm.auto", "truststore", "uuid"),
-    *("flask_app.server", "flask_app.worker", "gunicorn.app.base"),
+    *("huggingface_hub.hf_api", "huggingface_hub.repocard", "kneeoa_hub.hub.download", "kneeoa_hub.hub.upload"),
+    *("flask_app.server", "flask_app.worker", "gunicorn.app.base", "encodings.idna"),
 ]
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(PRELOADED)
+
+
+def forget_client() -> None:
+    """Let the Hub's client be imported anew."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
+        del sys.modules[name]
 
 
 class Forked:
@@ -95,7 +102,8 @@ def _run(
         os.dup2(stream.detach(), number)
     # The old ones know of the files of the first process whether they can be read anew from another place.
     sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
-    assert {"huggingface_hub", "onnxruntime"}.isdisjoint(sys.modules)
+    forget_client()
+    assert "onnxruntime" not in sys.modules
     assert tempfile.tempdir is None
     os.chdir(ROOT)
     os.environ.clear()

@@ -1,6 +1,7 @@
 """Users with computers of their own push to, pull from and deploy to a Hub with the unmodified client."""
 
 import ctypes
+import importlib
 import json
 import logging
 import os
@@ -10,9 +11,11 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
-from .forks import FORKS
+from .forks import FORKS, forget_client
 
 REPO = "lab/kneeoa"
+_READ_THE_ENVIRONMENT = tuple(f"huggingface_hub.{name}" for name in ("constants", "utils.tqdm", "utils._http"))
+"""These modules of the client keep what they found in the environment that they were imported in."""
 
 
 class Call:
@@ -49,9 +52,9 @@ def _run(
 ) -> None:
     for stream in (1, 2):
         os.dup2(end.detach() if stream == 1 else 1, stream)
-    assert "huggingface_hub" not in sys.modules
     os.environ.clear()
     os.environ.update(environment)
+    _renew_client()
     logging.basicConfig(level=logging.WARNING)
     from kneeoa_hub import KneeOAError, pull, push
     from kneeoa_hub.hub import retry
@@ -65,6 +68,11 @@ def _run(
         assert ctypes.CDLL(None).capset(head, rights) == 0
     if room:  # the system writes no more bytes to a file, as a full disk does
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    if name == "settings":
+        forked = _settings_of_client()
+        forget_client()
+        print(json.dumps({"forked": forked, "imported": _settings_of_client()}), flush=True)
+        return
     if name == "deploy":
         from spaces.deploy import main
 
@@ -78,6 +86,27 @@ def _run(
     print(json.dumps(said), flush=True)
 
 
+def _renew_client() -> None:
+    """Let the client read the environment as if it were imported now. Where it cannot, a call imports it itself."""
+    try:
+        for name in _READ_THE_ENVIRONMENT:
+            importlib.reload(importlib.import_module(name))
+    except Exception:  # a variable that it cannot read, which the call has to name
+        forget_client()
+
+
+def _settings_of_client() -> dict[str, str]:
+    """Return what the modules of the client keep, of which some is from the environment."""
+    importlib.import_module("huggingface_hub.hf_api")
+    return {
+        f"{module}.{name}": str(sorted(map(str, value)) if isinstance(value, frozenset) else value)
+        for module, names in list(sys.modules.items())
+        if module.startswith("huggingface_hub.")
+        for name, value in vars(names).items()
+        if isinstance(value, str | int | float | tuple | frozenset | None) and not name.startswith("__")
+    }
+
+
 class Person:
     """A person is a user of a separate computer: each call is a new process with that computer's cache and login."""
 
@@ -89,6 +118,7 @@ class Person:
             "HF_ENDPOINT": endpoint,
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "SSL_CERT_DIR": str(Path(__file__).parent),  # or each call would load all certificates of this machine
         }
         self.environment |= {"KNEEOA_TIMEOUT": "3", "HF_HUB_DOWNLOAD_TIMEOUT": "1", "HF_HUB_ETAG_TIMEOUT": "1"}
         if token:
