@@ -41,7 +41,7 @@ def run_loop(root: Path) -> None:
     """
     from tuning.locator import LocatorSettings, locator
 
-    write_films(root / "films", 100)
+    write_films(root / "films", 60)
     small = [
         f"--only={choice}"
         for choice in (

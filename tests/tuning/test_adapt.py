@@ -16,11 +16,9 @@ from ..support.schemas import schema
 pytestmark = pytest.mark.keras
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("site") / "films"
-    write_films(folder, 60)
-    return folder
+@pytest.fixture
+def site(audited: Path) -> Path:
+    return audited.parent / "films"
 
 
 @pytest.mark.slow
@@ -60,13 +58,13 @@ def test_few_films_are_seen_often_enough_to_move_a_network():
 def test_fine_tuning_changes_the_weights_and_serves_the_site(site, loop, tmp_path):
     start = ["adapt", "--from", str(loop / "bundle"), "--data", f"site={site}", "--out", str(tmp_path)]
     with eagerly():
-        assert main([*start, "--epochs", "2", "--name", "our-knees"]) == 0
+        assert main([*start, "--epochs", "1", "--name", "our-knees"]) == 0
     adapted = kneeoa_hub.from_pretrained(tmp_path / "bundle")
     assert adapted.model == "our-knees"
     card = (tmp_path / "bundle" / "README.md").read_text("utf-8")
     assert "fine-tuned from kneeoa-synthetic" in card
     schema("evidence").validate(adapted.bundle.evidence.to_dict())
-    assert main([*start, "--epochs", "3"]) == 1
+    assert main([*start, "--epochs", "2"]) == 1
 
 
 def test_too_few_films_are_refused(tmp_path, capsys):

@@ -88,7 +88,7 @@ def test_the_step_writes_a_locator_with_figures_as_the_schema_has_them(loop):
     result = json.loads((out / "locator.json").read_text("utf-8"))
     wanted = {"$ref": "#/$defs/FindingEvidence", "$defs": definitions("evidence")}
     schema("evidence").evolve(schema=wanted).validate(result["finding"])
-    assert result["finding"]["crops"]["n"] == 20
+    assert result["finding"]["crops"]["n"] == 12
     assert result["megabytes"] < 2
     assert {path.name for path in out.iterdir()} == {"step.json", LOCATOR, "locator.json"}
     assert "| validation crops: one joint found |" in finding(from_json(FindingEvidence, result["finding"]))

@@ -47,7 +47,7 @@ def test_every_step_writes_the_files_that_it_documents(loop):
     assert {"figures/search/search.png", "figures/search/progress.png"} <= set(shown)
     assert all((loop / "bundle" / path).stat().st_size > 0 for path in shown)
     labels = read_labels([str(loop / "films")])
-    assert len(labels) == 100
+    assert len(labels) == 60
 
 
 @pytest.mark.slow
