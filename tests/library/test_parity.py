@@ -111,15 +111,17 @@ def every(names: Sequence[str], count: int) -> list[str]:
 @pytest.fixture(scope="module")
 def ways(grader) -> Iterator[dict[str, Callable[[list[Path]], list[dict]]]]:
     """Flask and Space, as functions from films to their reports, as JSON."""
-    from gradio_client import Client, handle_file
+    from gradio_client import handle_file
 
     from flask_app import create_app
     from spaces.app import build_demo
 
+    from ..support.space_serving import visitor
+
     client = create_app(Settings(), grader).test_client()
     demo = build_demo(grader)
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-    visitor = Client(url, verbose=False)
+    client_of_space = visitor(url)
 
     def flask(paths: list[Path]) -> list[dict]:
         upload = [(io.BytesIO(path.read_bytes()), path.name) for path in paths]
@@ -127,7 +129,7 @@ def ways(grader) -> Iterator[dict[str, Callable[[list[Path]], list[dict]]]]:
 
     yield {
         "flask": flask,
-        "space": lambda paths: [visitor.predict(handle_file(str(path)), api_name="/grade") for path in paths],
+        "space": lambda paths: [client_of_space.predict(handle_file(str(path)), api_name="/grade") for path in paths],
     }
     demo.close()
 

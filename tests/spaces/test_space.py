@@ -29,7 +29,7 @@ from spaces.demo.pinned import PIN
 
 from ..support.bundles import changed
 from ..support.space_films import BAD, FILES, bad_file, film_files
-from ..support.space_serving import ROOT, served, serving, upload
+from ..support.space_serving import ROOT, served, serving, upload, visitor
 from ..support.waiting import until
 
 VISITORS = 20
@@ -46,9 +46,7 @@ def url(grader):
 
 @pytest.fixture(scope="module")
 def client(url):
-    from gradio_client import Client
-
-    return Client(url, verbose=False)
+    return visitor(url)
 
 
 @pytest.fixture(scope="module")
@@ -167,14 +165,14 @@ def test_an_assistant_can_grade_a_film(url, grader, films):
 
 
 def test_twenty_visitors_at_once_are_all_answered(url, grader, films):
-    from gradio_client import Client, handle_file
+    from gradio_client import handle_file
 
     paths = list(films.values())
     expected = {path: grader.grade(path).to_dict() for path in paths}
 
     def visit(number: int) -> bool:
         path = paths[number % len(paths)]
-        return Client(url, verbose=False).predict(handle_file(path), api_name="/grade") == expected[path]
+        return visitor(url).predict(handle_file(path), api_name="/grade") == expected[path]
 
     with ThreadPoolExecutor(VISITORS) as crowd:
         assert list(crowd.map(visit, range(VISITORS))) == [True] * VISITORS
@@ -188,11 +186,11 @@ def test_a_full_queue_rejects_visitors_with_a_message(grader, films, monkeypatch
     monkeypatch.setattr(page, "QUEUE", 1)
     expected = grader.grade(films["severe"]).to_dict()
     with served(page.build_demo(grader, 1)) as url:
-        visitors = [Client(url, verbose=False) for _ in range(QUEUING)]
+        visitors = [visitor(url) for _ in range(QUEUING)]
 
-        def visit(visitor: Client) -> object:
+        def visit(client: Client) -> object:
             try:
-                return visitor.predict(handle_file(films["severe"]), api_name="/grade")
+                return client.predict(handle_file(films["severe"]), api_name="/grade")
             except Exception as error:  # of gradio_client, whose kind differs
                 return str(error)
 
@@ -216,7 +214,7 @@ def test_nothing_is_recorded_and_nothing_is_sent_to_third_parties(url):
 
 
 def test_an_upload_is_deleted_and_the_page_goes_on(grader, films, monkeypatch):
-    from gradio_client import Client, handle_file
+    from gradio_client import handle_file
 
     from spaces.demo import page
 
@@ -225,7 +223,7 @@ def test_an_upload_is_deleted_and_the_page_goes_on(grader, films, monkeypatch):
     with serving(grader) as url:
         (path,) = upload(url, films["mild"].read_bytes())
         assert Path(path).is_file()
-        client = Client(url, verbose=False)
+        client = visitor(url)
         stored = {"path": path, "meta": {"_type": "gradio.FileData"}}
         assert client.predict(stored, api_name="/grade")["knees"]
         until(lambda: not Path(path).exists())

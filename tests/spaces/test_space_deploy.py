@@ -16,7 +16,7 @@ from spaces.demo.pinned import PIN, settings_of
 from ..support.hub_people import Person
 from ..support.hub_server import HubServer
 from ..support.space_environment import environment_with, packages_of_the_space
-from ..support.space_serving import ROOT, lay_out, space
+from ..support.space_serving import ROOT, lay_out, space, visitor
 
 BUNDLE = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
 MODEL = "lab/kneeoa"
@@ -42,7 +42,7 @@ def header_of(readme: bytes) -> dict:
 
 
 def test_the_uploaded_space_starts_with_its_requirements_alone_and_answers_as_the_library(hub, tmp_path, grader, films):
-    from gradio_client import Client, handle_file
+    from gradio_client import handle_file
 
     code, said = deploys(hub, tmp_path / "home", "lab/knees", "--model", f"{MODEL}@v1.0")
     assert code == 0, said
@@ -70,7 +70,7 @@ def test_the_uploaded_space_starts_with_its_requirements_alone_and_answers_as_th
     python = environment_with(packages, tmp_path / "environment")
     pulls = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1"}
     with space(folder, str(python), **pulls) as url:
-        client = Client(url, verbose=False)
+        client = visitor(url)
         assert client.predict(api_name="/model") == {"model": grader.model, "revision": commit}
         for name in ("severe", "both-knees", "sixteen-bit"):
             answer = client.predict(handle_file(films[name]), api_name="/grade")

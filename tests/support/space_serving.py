@@ -18,6 +18,7 @@ from kneeoa_hub.settings import Settings
 
 if TYPE_CHECKING:
     import gradio as gr
+    from gradio_client import Client
 
 ROOT = Path(__file__).parents[2]
 SPACE = {"SPACE_ID": "lab/knees", "SYSTEM": "spaces", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
@@ -89,6 +90,13 @@ def upload(url: str, content: bytes) -> list[str]:
     )
     request = Request(f"{url}gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=edge"})
     return json.loads(urlopen(request).read())
+
+
+def visitor(url: str) -> "Client":
+    """Return a program that visits the demo. It would load all certificates of this machine for each request."""
+    from gradio_client import Client
+
+    return Client(url, verbose=False, ssl_verify=False)
 
 
 def open_tab(page: Page, name: str) -> None:
