@@ -112,22 +112,26 @@ def table(rows: Sequence[Row]) -> str:
     return markdown_table(("films", *OUTCOMES, *PEAKS), lines) + "\n"
 
 
+def films_in(path: Path, most: int | None = None) -> dict[str, np.ndarray]:
+    """Return the films [H,W] of an archive by name; `most`: so many at most."""
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(name for name in archive.namelist() if PurePosixPath(name).suffix in (".jpg", ".png"))
+        return {
+            PurePosixPath(name).stem: np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("L"))
+            for name in names[:most]
+        }
+
+
 def main() -> None:
     """Screen the films, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="archive with the folder films/")
+    parser.add_argument("--data", type=Path, required=True, help="archive with the folder films/")
     parser.add_argument("--bundle", help="address; the shipped bundle by default")
     parser.add_argument("--films", type=int, help="at most; all by default")
     parser.add_argument("--out", type=Path, required=True, help="folder for outside.json and outside.md")
     given = parser.parse_args()
-    with zipfile.ZipFile(given.data) as archive:
-        names = sorted(name for name in archive.namelist() if PurePosixPath(name).suffix in (".jpg", ".png"))
-        films = {
-            PurePosixPath(name).stem: np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("L"))
-            for name in names[: given.films]
-        }
     grader = from_pretrained(given.bundle, threads=1)
-    rows = list(measured(grader, films))
+    rows = list(measured(grader, films_in(given.data, given.films)))
     write_graded(given.out, "outside", grader, rows, table(rows))
 
 

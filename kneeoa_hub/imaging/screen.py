@@ -1,6 +1,6 @@
 """Screens a film: finds its knees in the pose in which they are graded, or the reason for a refusal."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,6 +31,8 @@ however they are changed, and so have knees on screenshots.
 CLOSER = 3.0
 """A place that the gate does not accept is looked at again in a window of three times its side. On a screenshot or a
 large page a knee covers few pixels of what the locator sees, and is then taken to lie beside its place."""
+ROUNDING = 2
+"""Edges of a box that was reported, and is given again, differ by at most two pixels: pixels that are not square."""
 Locate = Callable[[np.ndarray], tuple[Region, ...]]
 """Such a function takes a [H,W] film with bright bone to the boxes of its knees, from left to right, or to none. The
 boxes are squares, which may reach beyond the film, for a bundle that frames knees.
@@ -90,40 +92,58 @@ class Screener:
 
         Args:
             film: The decoded film.
-            boxes: The knees that the caller gave, or None to find them. A film with given boxes is neither cut nor
-                turned.
+            boxes: The knees that the caller gave, or None to find them. A film with given boxes is not turned. Its
+                borders are cut off unless a box reaches into them.
 
         Returns:
             The knees to grade, or the refusal.
         """
+        content = _content(film)
         if boxes is not None:
-            return self._with_given_boxes(film, boxes)
-        screening = self._of_part(film, _content(film))
-        if screening.accepted > 1 or not (page := film_on_page(film.pixels)):
-            return screening
-        if min(page[2] - page[0], page[3] - page[1]) < MIN_SIDE:
-            return screening
-        on_page = self._of_part(film, page)
-        return on_page if on_page.accepted > screening.accepted else screening
+            return self._of_part(film, content if all(_within(box, content) for box in boxes) else _all_of(film), boxes)
+        screening = self._of_part(film, content)
+        if screening.accepted < 2 and (on_page := self._on_page(film)) and on_page.accepted > screening.accepted:
+            return on_page
+        return screening
 
-    def _of_part(self, film: Film, part: Box) -> Screening:
+    def _on_page(self, film: Film) -> Screening | None:
+        """Screen the film on a page of words or in a window, if there is one that is large enough."""
+        page = film_on_page(film.pixels)
+        if not page or min(page[2] - page[0], page[3] - page[1]) < MIN_SIDE:
+            return None
+        return self._of_part(film, page)
+
+    def _of_part(self, film: Film, part: Box, boxes: tuple[Box, ...] | None = None) -> Screening:
         left, top, right, bottom = part
-        if (right - left, bottom - top) == (film.width, film.height):
-            return self._with_found_boxes(film)
-        cut = replace(film, pixels=film.pixels[top:bottom, left:right], exposed=None)
-        return replace(self._with_found_boxes(cut), origin=(left, top))
+        if part != _all_of(film):
+            film = replace(film, pixels=film.pixels[top:bottom, left:right], exposed=None)
+        if boxes is None:
+            return replace(self._with_found_boxes(film), origin=(left, top))
+        moved = tuple((box[0] - left, box[1] - top, box[2] - left, box[3] - top) for box in boxes)
+        return replace(self._with_given_boxes(film, moved), origin=(left, top))
 
     def _with_given_boxes(self, film: Film, boxes: tuple[Box, ...]) -> Screening:
-        verdicts = self._judge(film, boxes)
+        verdicts, regions = self._judge(film, boxes), self._regions_of(film, boxes)
         doubtful = _not_accepted(boxes, verdicts)
         if len(doubtful) < len(boxes):
-            return Screening(film, boxes, doubtful=doubtful)
-        return self._in_another_pose(film, boxes) or Screening(film, boxes, refused=_refusal(verdicts))
+            return Screening(film, boxes, doubtful=doubtful, regions=regions)
+        return self._in_another_pose(film, boxes) or Screening(film, boxes, refused=_refusal(verdicts), regions=regions)
+
+    def _regions_of(self, film: Film, boxes: tuple[Box, ...]) -> tuple[Region, ...]:
+        """Return the region that is graded for each given box.
+
+        A knee's square may reach beyond the film, and its reported box does not. So the box of a knee that is found
+        stands for that knee, and a film is graded alike in the boxes of its own report.
+        """
+        if not self._square:
+            return boxes
+        found = dict(zip(*self._found(film), strict=True))
+        return tuple(found.get(_nearest(box, found), box) for box in boxes)
 
     def _with_found_boxes(self, film: Film) -> Screening:
         found, graded = self._found(film)
         verdicts = self._judge(film, found if self._square else graded)
-        whole = (0, 0, film.width, film.height)
+        whole = _all_of(film)
         if not one_fills(found, film.pixels.shape):
             verdicts = _accepted_if_one_is_sure(verdicts)
             accepted = sum(one.accepted for one in verdicts)
@@ -157,9 +177,14 @@ class Screener:
             return None
         found, graded = self._found(film, self._locate_faint)
         verdicts = self._judge(film, found if self._square else graded)
-        pair = surest_pair(graded, verdicts)
-        if not pair:
-            return self._closer(film, graded, verdicts, accepted)
+        return self._pair(film, found, graded, verdicts) or self._closer(film, graded, verdicts, accepted)
+
+    def _pair(
+        self, film: Film, found: Sequence[Box], graded: Sequence[Region], verdicts: tuple[Verdict, ...]
+    ) -> Screening | None:
+        """Take the two places that support each other, if there are any."""
+        if not (pair := surest_pair(graded, verdicts)):
+            return None
         boxes, regions = tuple(found[place] for place in pair), tuple(graded[place] for place in pair)
         alone = _accepted_if_one_is_sure(tuple(verdicts[place] for place in pair))
         return Screening(film, boxes, regions=regions, supported=_not_accepted(boxes, alone))
@@ -227,7 +252,7 @@ class Screener:
     def _surely_upright(self, film: Film, pose: Pose, boxes: tuple[Box, ...] | None) -> tuple[Screening, float] | None:
         """Turn a film from `pose` to upright; return it with its mean score if its knees are surely upright then."""
         upright = replace(film, pixels=to_upright(film.pixels, pose))
-        found, graded = (boxes, boxes) if boxes else self._found(upright)
+        found, graded = (boxes, self._regions_of(upright, boxes)) if boxes else self._found(upright)
         verdicts = self._judge(upright, found if self._square else graded)
         if not verdicts or not all(one.accepted for one in verdicts):
             return None
@@ -258,6 +283,19 @@ def _content(film: Film) -> Box:
     left, top, right, bottom = film.exposed or (0, 0, film.width, film.height)
     inner = without_borders(film.pixels[top:bottom, left:right])
     return left + inner[0], top + inner[1], left + inner[2], top + inner[3]
+
+
+def _all_of(film: Film) -> Box:
+    return 0, 0, film.width, film.height
+
+
+def _within(box: Box, part: Box) -> bool:
+    return box[0] >= part[0] and box[1] >= part[1] and box[2] <= part[2] and box[3] <= part[3]
+
+
+def _nearest(box: Box, found: Iterable[Box]) -> Box:
+    """Return the found box that differs from a given one by rounding alone, or the given one."""
+    return next((one for one in found if max(abs(a - b) for a, b in zip(one, box, strict=True)) <= ROUNDING), box)
 
 
 def _not_accepted(boxes: Sequence[Box], verdicts: Sequence[Verdict]) -> tuple[Box, ...]:

@@ -13,6 +13,7 @@ from PIL import Image
 from kneeoa_hub import FilmReport
 from kneeoa_hub.bundle import GATE
 from kneeoa_hub.errors import BundleIncomplete
+from kneeoa_hub.imaging.film import Film
 from kneeoa_hub.imaging.gate import POSES
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
 from kneeoa_hub.imaging.screen import Screening
@@ -108,11 +109,12 @@ def test_boxes_and_map_of_a_turned_film_lie_on_the_film_as_it_was_given(grader, 
     film = two_knee_film((1, 3), 21, height=400, width=800)
     boxes, given = tuple(knee.box for knee in grader.grade(film.pixels).knees), np.rot90(film.pixels, 2).copy()
     upright = grader.grade(film.pixels, boxes=boxes)
-    monkeypatch.setattr(
-        grader,
-        "screener",
-        lambda decoded, boxes_: Screening(replace(decoded, pixels=film.pixels.astype(np.float32)), boxes, (2, False)),
-    )
+    screened = grader.screener
+
+    def upside_down(decoded: Film, _: object) -> Screening:
+        return replace(screened(replace(decoded, pixels=film.pixels.astype(np.float32)), boxes), pose=(2, False))
+
+    monkeypatch.setattr(grader, "screener", upside_down)
     turned = grader.grade(given)
     assert [knee.grade for knee in turned.knees] == [knee.grade for knee in reversed(upright.knees)]
     # Upside down, the picture's left is the patient's left, and the warning says where right is.

@@ -109,6 +109,20 @@ def test_a_film_and_its_mirror_image_get_the_same_answers(grader, draw):
         assert other.probabilities == pytest.approx(one.probabilities, abs=1e-3)
 
 
+@pytest.mark.parametrize("part", ["whole", "cut at a side", "white border", "inverted"])
+def test_a_film_is_graded_alike_in_the_box_that_its_report_gives(grader, part):
+    pixels = knee_film(2, seed=5).pixels
+    pixels = {
+        "whole": pixels,
+        "cut at a side": pixels[:, pixels.shape[1] // 6 :],
+        "white border": np.pad(pixels, 40, constant_values=255),
+        "inverted": 255 - pixels,
+    }[part]
+    (found,) = grader.grade(pixels).knees
+    (given,) = grader.grade(pixels, boxes=[found.box]).knees
+    assert (given.box, given.probabilities) == (found.box, found.probabilities)
+
+
 @pytest.mark.parametrize("scale", [256, 257])
 def test_exposure_and_bit_depth_do_not_change_the_grade(grader, scale):
     pixels = knee_film(3, seed=9).pixels
@@ -141,10 +155,9 @@ def test_a_small_knee_in_a_black_film_is_not_taken_for_blank(grader):
     knee = knee_film(3, seed=9, height=448, width=448).pixels
     film = np.zeros((5000, 5000), np.uint8)
     film[2000:2448, 2000:2448] = knee
-    box = (2000, 2000, 2448, 2448)
     (alone,), (within,) = (
-        grader.grade(knee, boxes=[(0, 0, 448, 448)]).knees,
-        grader.grade(film, boxes=[box]).knees,
+        grader.grade(knee, boxes=[(10, 10, 438, 438)]).knees,
+        grader.grade(film, boxes=[(2010, 2010, 2438, 2438)]).knees,
     )
     assert within.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
     found = grader.grade(film)

@@ -107,6 +107,17 @@ def test_a_given_box_that_the_gate_does_not_accept_is_kept_as_doubtful():
     assert (screening.boxes, screening.doubtful, screening.refused) == ((LEFT, RIGHT), (RIGHT,), None)
 
 
+def test_borders_are_cut_off_a_film_with_given_boxes_unless_one_reaches_into_them():
+    knees = np.tile(PAIR, (3, 2))
+    film = np.pad(knees, 20)
+    inside, across = (20, 20, 120, 120), (10, 20, 120, 120)
+    screening = looked(film, [], {LEFT: 0}, boxes=(inside,))
+    assert (screening.film.pixels.shape, screening.boxes, screening.origin) == (knees.shape, (LEFT,), (20, 20))
+    assert box_in_given_film(LEFT, screening) == inside
+    screening = looked(film, [], {across: 0}, boxes=(across,))
+    assert (screening.film.pixels.shape, screening.boxes, screening.origin) == (film.shape, (across,), (0, 0))
+
+
 def test_where_no_knee_is_found_a_film_may_be_one_knee_and_for_a_wide_film_the_gate_must_be_certain():
     square, box = PAIR[:, :100], (0, 0, 100, 100)
     assert looked(square, [], {box: 0}, share=0.85).boxes == (box,)

@@ -1,0 +1,203 @@
+"""Each special case of the screener is switched off in turn: what it finds, and what it lets through by mistake.
+
+    python -m benchmarks.special_cases --audit runs/audit --both-knees outside.zip --others other_views.zip \\
+        --out docs/evidence/special-cases
+
+Validation films of each collection are screened as they are and under every change of benchmarks.robustness, films of
+both knees from outside under those of benchmarks.outside, and other views and parts as they are. A film for which a
+special case decided is screened again without it. The column "finds" counts the films that get all of their knees by it
+alone, and "costs" those that would get all of them without it. Of the films that show no frontal knee, "lets through"
+counts those that are graded by it alone, and "keeps out" those that would be graded without it. Writes
+special-cases.json, which names the bundle and the films, and special-cases.md.
+"""
+
+import argparse
+import csv
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from kneeoa_hub import from_pretrained
+from kneeoa_hub.card.text import table as markdown_table
+from kneeoa_hub.imaging.film import Film
+from kneeoa_hub.imaging.screen import Screener
+from tuning.data.table import read_films
+from tuning.evaluation.film_changes import CHANGES, Change, pixels_of
+from tuning.run import console
+
+from .measuring import write_graded
+from .other_parts import KNEE, LABELS, kind_of
+from .outside import CHANGED, films_in
+from .robustness import films_of
+
+CASES = {
+    "a film on a page or a screenshot": "_on_page",
+    "two faint knees that support each other": "_pair",
+    "a closer look": "_closer",
+    "another pose": "_in_another_pose",
+    "the whole film is one knee": "_is_one_knee",
+    "the whole film is one knee in another pose": "_whole_in_another_pose",
+}
+"""The special cases, and the methods of the screener that decide them. Each gives a screening, or a truth value."""
+OUTCOMES = ("finds", "costs", "lets through", "keeps out")
+FRONTAL = ("frontal", "frontal+other")
+"""Views of films that show a frontal knee."""
+
+
+@dataclass(frozen=True)
+class TrueCount:
+    """A film [H,W] with the number of its frontal knees; None where one or more are right."""
+
+    name: str
+    pixels: np.ndarray
+    knees: int | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row counts what one special case decides.
+
+    Attributes:
+        case: Its name.
+        decided: Number of films for which it decided.
+        finds: Films that get all of their knees by it alone.
+        costs: Films that would get all of their knees without it.
+        lets_through: Films without a frontal knee that are graded by it alone.
+        keeps_out: Films without a frontal knee that would be graded without it.
+    """
+
+    case: str
+    decided: int
+    finds: tuple[str, ...]
+    costs: tuple[str, ...]
+    lets_through: tuple[str, ...]
+    keeps_out: tuple[str, ...]
+
+
+class Watched(Screener):
+    """A screener that notes which of its special cases decide, and does without one of them.
+
+    Attributes:
+        decided: The special cases that gave an answer since it was last emptied.
+        without: The one that is switched off; "" for none.
+    """
+
+    def __init__(self, screener: Screener):
+        vars(self).update(vars(screener))
+        self.decided: set[str] = set()
+        self.without = ""
+        for case, method in CASES.items():
+            setattr(self, method, partial(self._watch, case, getattr(self, method)))
+
+    def _watch(self, case: str, method: Callable[..., Any], *given: Any) -> Any:
+        if case == self.without:
+            return None
+        answer = method(*given)
+        if answer:
+            self.decided.add(case)
+        return answer
+
+    def knees(self, pixels: np.ndarray, without: str = "") -> int:
+        """Return how many knees of a film are graded."""
+        self.without = without
+        return self(Film(np.asarray(pixels, np.float32), "film")).accepted
+
+
+def changed(films: Iterable[TrueCount], changes: Sequence[Change]) -> Iterator[TrueCount]:
+    """Yield films as they are and under changes."""
+    for number, film in enumerate(films):
+        yield film
+        for place, change in enumerate(changes):
+            pixels = pixels_of(change.apply(film.pixels, np.random.default_rng([0, place, number])))
+            yield TrueCount(f"{film.name}, {change.name}", pixels, film.knees)
+
+
+def collections(audit: Path, most: int) -> Iterator[TrueCount]:
+    """Yield validation films of each collection, at most so many; strips of both legs are not among them."""
+    for dataset in sorted({film.dataset for film in read_films(audit)}):
+        for number, film in enumerate(films_of(audit, dataset, most)):
+            yield TrueCount(f"{dataset} {number}", film.pixels, 1)
+
+
+def other_views(path: Path) -> Iterator[TrueCount]:
+    """Yield the labelled films of an archive of other views and parts."""
+    with zipfile.ZipFile(path) as archive:
+        for row in csv.DictReader(io.StringIO(archive.read(LABELS).decode("utf-8"))):
+            if not (kind := kind_of(row)):
+                continue
+            with Image.open(io.BytesIO(archive.read(row["file"]))) as image:
+                pixels = np.asarray(image.convert("L"))
+            knees = None if kind.startswith(KNEE) and row["view"] in FRONTAL else 0
+            yield TrueCount(f"{kind}: {row['file']}", pixels, knees)
+
+
+def measured(screener: Screener, films: Iterable[TrueCount]) -> list[Row]:
+    """Return a row of each special case."""
+    watched, decided = Watched(screener), Counter[str]()
+    found: dict[tuple[str, str], list[str]] = {}
+    for film in films:
+        watched.decided.clear()
+        with_all = watched.knees(film.pixels)
+        for case in sorted(watched.decided):
+            decided[case] += 1
+            without = watched.knees(film.pixels, case)
+            found.setdefault((case, judged(film.knees, with_all, without)), []).append(film.name)
+    return [Row(case, decided[case], *(tuple(found.get((case, what), ())) for what in OUTCOMES)) for case in CASES]
+
+
+def judged(knees: int | None, with_all: int, without: int) -> str:
+    """Return which of OUTCOMES a special case has for a film; "" for none.
+
+    Args:
+        knees: The number of frontal knees of the film; None where one or more are right.
+        with_all: How many are graded.
+        without: How many are graded without the special case.
+    """
+    if knees == 0:
+        return "lets through" if with_all and not without else "keeps out" if without and not with_all else ""
+    right, right_without = (bool(count) if knees is None else count == knees for count in (with_all, without))
+    return "" if right == right_without else "finds" if right else "costs"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows as Markdown."""
+    lines = [
+        (row.case, row.decided, *map(len, (row.finds, row.costs, row.lets_through, row.keeps_out))) for row in rows
+    ]
+    return markdown_table(("special case", "decided", *OUTCOMES), lines) + "\n"
+
+
+def main() -> None:
+    """Screen the films, and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--audit", type=Path, required=True, help="output folder of the audit")
+    parser.add_argument("--both-knees", type=Path, required=True, help="archive of films of both knees")
+    parser.add_argument("--others", type=Path, required=True, help="archive with labels.csv")
+    parser.add_argument("--films", type=int, default=60, help="validation films of each collection at most")
+    parser.add_argument("--bundle", help="address; the shipped bundle by default")
+    parser.add_argument("--out", type=Path, required=True, help="folder for special-cases.json and special-cases.md")
+    given = parser.parse_args()
+    console.prepare()
+    grader = from_pretrained(given.bundle, threads=1)
+    both = (TrueCount(f"outside {name}", pixels, 2) for name, pixels in films_in(given.both_knees).items())
+    few = [change for change in CHANGES if change.name in CHANGED]
+
+    def films() -> Iterator[TrueCount]:
+        yield from changed(collections(given.audit, given.films), CHANGES)
+        yield from changed(both, few)
+        yield from other_views(given.others)
+
+    rows = measured(grader.screener, films())
+    write_graded(given.out, "special-cases", grader, rows, table(rows))
+
+
+if __name__ == "__main__":
+    main()
