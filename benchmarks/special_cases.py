@@ -3,12 +3,13 @@
     python -m benchmarks.special_cases --audit runs/audit --both-knees outside.zip --others other_views.zip \\
         --out docs/evidence/special-cases
 
-Validation films of each collection are screened as they are and under every change of benchmarks.robustness, films of
-both knees from outside under those of benchmarks.outside, and other views and parts as they are. A film for which a
-special case decided is screened again without it. The column "finds" counts the films that get all of their knees by it
-alone, and "costs" those that would get all of them without it. Of the films that show no frontal knee, "lets through"
-counts those that are graded by it alone, and "keeps out" those that would be graded without it. Writes
-special-cases.json, which names the bundle and the films, and special-cases.md.
+Validation films of each collection are screened as they are and under every change of benchmarks.robustness; films of
+both knees from outside as they are, on a page, and under the changes of benchmarks.outside; all of these in the seven
+other poses; and other views and parts as they are. A film for which a special case decided is screened again without
+it. The column "finds" counts the films that get all of their knees by it alone, and "costs" those that would get all of
+them without it. Of the films that show no frontal knee, "lets through" counts those that are graded by it alone, and
+"keeps out" those that would be graded without it. Writes special-cases.json, which names the bundle and the films, and
+special-cases.md.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from PIL import Image
 from kneeoa_hub import from_pretrained
 from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.imaging.film import Film
+from kneeoa_hub.imaging.gate import POSES, UPRIGHT
 from kneeoa_hub.imaging.screen import Screener
 from tuning.data.table import read_films
 from tuning.evaluation.film_changes import CHANGES, Change, pixels_of
@@ -112,9 +114,13 @@ class Watched(Screener):
 
 
 def changed(films: Iterable[TrueCount], changes: Sequence[Change]) -> Iterator[TrueCount]:
-    """Yield films as they are and under changes."""
+    """Yield films as they are, in other poses, and under changes."""
     for number, film in enumerate(films):
         yield film
+        for turns, inverted in POSES[UPRIGHT + 1 :]:
+            pixels = film.pixels.max() - film.pixels if inverted else film.pixels
+            name = f"{film.name}, turned by {90 * turns} degrees" + ", inverted" * inverted
+            yield TrueCount(name, np.rot90(pixels, turns), film.knees)
         for place, change in enumerate(changes):
             pixels = pixels_of(change.apply(film.pixels, np.random.default_rng([0, place, number])))
             yield TrueCount(f"{film.name}, {change.name}", pixels, film.knees)
@@ -188,7 +194,7 @@ def main() -> None:
     console.prepare()
     grader = from_pretrained(given.bundle, threads=1)
     both = (TrueCount(f"outside {name}", pixels, 2) for name, pixels in films_in(given.both_knees).items())
-    few = [change for change in CHANGES if change.name in CHANGED]
+    few = [change for change in CHANGES if change.name in (*CHANGED, "page")]
 
     def films() -> Iterator[TrueCount]:
         yield from changed(collections(given.audit, given.films), CHANGES)

@@ -13,8 +13,7 @@ from .percentiles import median
 from .screen import Screening
 
 SIDE_WARNING = (
-    "Sides follow the convention that the patient's right knee is at the picture's left; the header does not name"
-    " the side."
+    "Sides follow the convention that the patient's right knee is at the picture's left; no header names the side."
 )
 """A film gets this warning if only the convention gives the sides."""
 STACKED_WARNING = "The knees do not lie side by side on the film, so their sides are not known."
@@ -25,11 +24,11 @@ MIRRORED_WARNING = (
 """A film whose patient orientation is reversed gets this warning."""
 SEVERAL_KNEES_WARNING = "The film's header says {side}, but more than one knee was found, so their sides are not known."
 """A film gets this warning if one side in the header would have to name several knees."""
-MARKERS_WARNING = "The side comes from the letters that were read on the film; the header does not name it."
+MARKERS_WARNING = "The side comes from the letters that were read on the film; no header names it."
 """A film gets this warning if burnt-in markers give the side."""
 MARKERS_MIRRORED_WARNING = (
-    "The side comes from the letters that were read on the film; the header does not name it. By them the patient's"
-    " left knee is at the picture's left."
+    "The side comes from the letters that were read on the film; no header names it. By them the patient's left knee is"
+    " at the picture's left."
 )
 """A film gets this warning if burnt-in markers say that it is mirrored, or seen from behind."""
 CONTRADICTION = "A letter that was read on the film contradicts the side in its header; check which of them is wrong."

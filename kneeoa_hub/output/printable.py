@@ -57,7 +57,7 @@ _FILM = Template(
 _STUDY = Template("<p>$text</p>\n")
 UNREAD = "Films that could not be graded"
 _UNREAD = Template(f"<h2>{UNREAD}</h2>\n<ul>$items</ul>\n")
-_UNREAD_ITEM = Template("<li><strong>$title</strong>: $text</li>\n")
+_UNREAD_ITEM = Template("<li><strong>$title</strong>$text</li>\n")
 _PICTURES = Template('<div class="pictures">$figures</div>\n')
 _FIGURE = Template("""<figure><img alt="$caption" src="data:image/png;base64,$content">\
 <figcaption>$caption</figcaption></figure>""")
@@ -114,6 +114,13 @@ class Document:
         return [film for film in self._films if len(self._films) > 1 and film.view.failure]
 
 
+def _after_title(view: FilmView) -> str:
+    """Return what follows the title of a film that could not be read, "3. a.png"; most errors begin with its name."""
+    _, _, name = view.title.rpartition(". ")
+    rest = view.failure.removeprefix(name)
+    return rest if rest.startswith(" ") else f": {view.failure}"
+
+
 def new_document(path: Path) -> Document:
     """Return an empty document of the form that the name's ending says.
 
@@ -159,7 +166,7 @@ class HtmlDocument(Document):
 
     def _summary(self) -> Html:
         shown = [(f"film-{film.number}", film.view) for film in self._shown]
-        unread = join(fill(_UNREAD_ITEM, title=film.view.title, text=film.view.failure) for film in self._unread)
+        unread = join(fill(_UNREAD_ITEM, title=film.view.title, text=_after_title(film.view)) for film in self._unread)
         return join([films_table(shown), fill(_UNREAD, items=unread) if unread else Html()])
 
     def _section(self, film: _Film) -> Html:
@@ -240,7 +247,7 @@ class PdfDocument(Document):
             self._pdf.ln(2)
             self._line(UNREAD, 11, "B")
             for film in self._unread:
-                self._line(f"{film.view.title}: {film.view.failure}")
+                self._line(film.view.title + _after_title(film.view))
 
     def _film(self, film: _Film) -> None:
         self._begin(film.view.title)

@@ -54,7 +54,7 @@ def test_an_html_report_says_everything_and_needs_no_network(answers):
     assert DISCLAIMER in page
     assert page.count(f"Model {both.model}, revision {both.revision}. Its grades follow the readers of OAI.") == 1
     assert f"<strong>Not graded.</strong> {answers[1][1].refused.message}" in page
-    assert "<strong>3. &lt;b&gt;.png</strong>: &lt;b&gt;.png is not an image" in page
+    assert "<strong>3. &lt;b&gt;.png</strong> is not an image" in page
     assert '1. both.png</a> <span class="tag">1 note</span>' in page
     assert page.index('<a href="#film-1">') < page.index('<h2 id="film-1">') < page.index('<h2 id="film-2">')
     assert 'id="film-3"' not in page
@@ -78,7 +78,7 @@ def test_a_pdf_report_has_a_summary_a_page_for_every_film_and_one_list_of_what_w
     for knee in answers[0][1].knees:
         assert f"{knee.side.capitalize()} knee: grade {knee.grade}, {knee.label}; KL 2 or more" in first
     assert "1 note: see the page of this film" in first
-    assert first.index("Films that could not be graded") < first.index("<b>.png is not an image")
+    assert first.index("Films that could not be graded") < first.index("3. <b>.png is not an image")
     assert "Report of 2026-01-31" in text
     assert text.count("Its grades follow the readers of OAI.") == 2
     assert re.findall(r"Page (\d) of", text) == ["1", "2", "3"]

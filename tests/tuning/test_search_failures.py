@@ -25,7 +25,7 @@ def test_a_trial_that_fails_leaves_its_traceback_and_the_others_go_on(audited, t
     assert "MemoryError: no room for a tensor" in (out / "failed" / "trial_2.txt").read_text("utf-8")
     assert len(read_trials(out / "tuner", settings_for("random"))) == 5
     report = (out / "report.md").read_text("utf-8")
-    assert "5 trials by random have finished and 2 have failed, of 7 planned" in report
+    assert "Of 7 planned trials, 5 have finished and 2 have failed. Tuner: random." in report
     assert "| 2 | MemoryError: no room for a tensor |" in report
     assert "It runs" not in report
     assert not (out / "live").exists()
