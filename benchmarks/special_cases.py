@@ -4,12 +4,12 @@
         --out docs/evidence/special-cases
 
 Validation films of each collection are screened as they are and under every change of benchmarks.robustness; films of
-both knees from outside as they are, on a page, and under the changes of benchmarks.outside; all of these in the seven
-other poses; and other views and parts as they are. A film for which a special case decided is screened again without
-it. The column "finds" counts the films that get all of their knees by it alone, and "costs" those that would get all of
-them without it. Of the films that show no frontal knee, "lets through" counts those that are graded by it alone, and
-"keeps out" those that would be graded without it. Writes special-cases.json, which names the bundle and the films, and
-special-cases.md.
+both knees from outside as they are, on a page, on a screenshot, and under the changes of benchmarks.outside; all of
+these in the seven other poses; and other views and parts as they are. A film for which a special case decided is
+screened again without it. The column "finds" counts the films that get all of their knees by it alone, and "costs"
+those that would get all of them without it. Of the films that show no frontal knee, "lets through" counts those that
+are graded by it alone, and "keeps out" those that would be graded without it. Writes special-cases.json, which names
+the bundle and the films, and special-cases.md.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from kneeoa_hub import from_pretrained
 from kneeoa_hub.card.text import table as markdown_table
@@ -45,11 +45,12 @@ CASES = {
     "two faint knees that support each other": "_pair",
     "a closer look": "_closer",
     "another pose": "_in_another_pose",
-    "the whole film is one knee": "_is_one_knee",
     "the whole film is one knee in another pose": "_whole_in_another_pose",
 }
 """The special cases, and the methods of the screener that decide them. Each gives a screening, or a truth value."""
 OUTCOMES = ("finds", "costs", "lets through", "keeps out")
+SCREEN = (1920, 1080)
+"""Width and height of a screen in pixels."""
 FRONTAL = ("frontal", "frontal+other")
 """Views of films that show a frontal knee."""
 
@@ -126,6 +127,21 @@ def changed(films: Iterable[TrueCount], changes: Sequence[Change]) -> Iterator[T
             yield TrueCount(f"{film.name}, {change.name}", pixels, film.knees)
 
 
+def on_screenshot(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a picture of a screen with the film in a window of 45% to 80% of its height, and lines of words."""
+    width, height = SCREEN
+    scale = rng.uniform(0.45, 0.8) * height / len(pixels)
+    film = Image.fromarray(pixels).resize((round(scale * pixels.shape[1]), round(scale * len(pixels))))
+    screen = Image.new("L", SCREEN, int(rng.choice((0, 20, 60, 240))))
+    left, top = int(rng.integers(300, max(301, width - film.width))), int(rng.integers(60, height - film.height))
+    screen.paste(film, (left, top))
+    draw = ImageDraw.Draw(screen)
+    draw.rectangle((0, 0, width, 40), fill=120)
+    for line in range(12):
+        draw.text((20, 80 + 40 * line), f"Series {line}, 1 of 1", fill=150)
+    return np.asarray(screen)
+
+
 def collections(audit: Path, most: int) -> Iterator[TrueCount]:
     """Yield validation films of each collection, at most so many; strips of both legs are not among them."""
     for dataset in sorted({film.dataset for film in read_films(audit)}):
@@ -195,6 +211,7 @@ def main() -> None:
     grader = from_pretrained(given.bundle, threads=1)
     both = (TrueCount(f"outside {name}", pixels, 2) for name, pixels in films_in(given.both_knees).items())
     few = [change for change in CHANGES if change.name in (*CHANGED, "page")]
+    few.append(Change("screenshot", "framing", on_screenshot))
 
     def films() -> Iterator[TrueCount]:
         yield from changed(collections(given.audit, given.films), CHANGES)

@@ -10,7 +10,7 @@ from .borders import without_borders
 from .film import MIN_SIDE, Film
 from .gate import POSES, UPRIGHT, Gate, Pose, Verdict, to_upright
 from .letterbox import Box, Region
-from .locate import MOST_KNEES, TWO_KNEES_FROM, apart, clipped, graded_regions, middle, one_fills
+from .locate import MOST_KNEES, apart, clipped, graded_regions, middle, one_fills
 from .page import film_on_page
 from .pairs import surest_pair
 from .refusal import Refusal, refuse
@@ -24,10 +24,12 @@ must reach it, since many places give many chances to err. When it was set, near
 joint above 0.95, and nearly everything that was taken for a joint in films without one had less than 0.75.
 """
 SURE_AGAIN = 0.92
-"""A knee that is found in another pose or in a closer look must reach this probability, as the mean of all joints of a
-pose, since there are seven other poses and several places. Nearly all validation knees in another pose have more in it,
-however they are changed, and so have knees on screenshots.
+"""The knees that are found in another pose must reach this probability on average, since there are seven other poses.
+Nearly all validation knees in another pose have more in it, however they are changed.
 """
+SURE_CLOSER = 0.96
+"""A knee that is found in a closer look must reach this probability, since there are several places. Knees on
+screenshots have more."""
 CLOSER = 3.0
 """A place that the gate does not accept is looked at again in a window of three times its side. On a screenshot or a
 large page a knee covers few pixels of what the locator sees, and is then taken to lie beside its place."""
@@ -158,10 +160,8 @@ class Screener:
         if upright := self._in_another_pose(film):
             return upright
         if whole not in graded:
-            alone = self._judge(film, (whole,))[0]
-            if self._is_one_knee(film, found, alone):
-                return Screening(film, (whole,))
             # What was found gives the reason. If nothing was found, the whole film gives it.
+            alone = self._judge(film, (whole,))[0]
             if alone.pose or not (found or alone.accepted):
                 verdicts += (alone,)
         return self._whole_in_another_pose(film, verdicts) or Screening(
@@ -198,7 +198,7 @@ class Screener:
             regions += [place] if verdict.accepted else self._located_near(film, place)
         boxes = [clipped(region, film.pixels.shape) for region in regions]
         scores = [one.score for one in self._judge(film, boxes if self._square else regions)]
-        surest = sorted((-score, number) for number, score in enumerate(scores) if score >= SURE_AGAIN)
+        surest = sorted((-score, number) for number, score in enumerate(scores) if score >= SURE_CLOSER)
         kept: list[int] = []
         for _, number in surest:
             if len(kept) < MOST_KNEES and all(apart(regions[number], regions[other]) for other in kept):
@@ -214,15 +214,6 @@ class Screener:
         left, top, right, bottom = clipped((x - reach, y - reach, x + reach, y + reach), film.pixels.shape)
         near = self._locate(film.pixels[top:bottom, left:right])
         return [(one[0] + left, one[1] + top, one[2] + left, one[3] + top) for one in near]
-
-    def _is_one_knee(self, film: Film, found: tuple[Box, ...], verdict: Verdict) -> bool:
-        """Tell whether the gate takes the whole film for one knee, after no part of it was accepted.
-
-        The gate must be sure. A wide film may show two knees, so the locator must have found nothing in it.
-        """
-        if not self._gate or not verdict.accepted or verdict.score < SURE:
-            return False
-        return film.width < TWO_KNEES_FROM * film.height or not found
 
     def _in_another_pose(self, film: Film, boxes: tuple[Box, ...] | None = None) -> Screening | None:
         """Screen the film in the pose in which everything that is found in it is most surely an upright knee.
