@@ -31,14 +31,12 @@ from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.imaging.film import Film
 from kneeoa_hub.imaging.gate import POSES, UPRIGHT
 from kneeoa_hub.imaging.screen import Screener
-from tuning.data.table import read_films
 from tuning.evaluation.film_changes import CHANGES, Change, pixels_of
 from tuning.run import console
 
 from .measuring import write_graded
 from .other_parts import KNEE, LABELS, kind_of
 from .outside import CHANGED, films_in
-from .robustness import films_of
 
 CASES = {
     "a film on a page or a screenshot": "_on_page",
@@ -47,7 +45,7 @@ CASES = {
     "another pose": "_in_another_pose",
     "the whole film is one knee in another pose": "_whole_in_another_pose",
 }
-"""The special cases, and the methods of the screener that decide them. Each gives a screening, or a truth value."""
+"""The special cases, and the methods of the screener that decide them. Each gives a screening, or none."""
 OUTCOMES = ("finds", "costs", "lets through", "keeps out")
 SCREEN = (1920, 1080)
 """Width and height of a screen in pixels."""
@@ -56,7 +54,7 @@ FRONTAL = ("frontal", "frontal+other")
 
 
 @dataclass(frozen=True)
-class TrueCount:
+class CountedFilm:
     """A film [H,W] with the number of its frontal knees; None where one or more are right."""
 
     name: str
@@ -70,7 +68,7 @@ class Row:
 
     Attributes:
         case: Its name.
-        decided: Number of films for which it decided.
+        decided: Number of films for which it gave an answer. Another part of the film may have given a better one.
         finds: Films that get all of their knees by it alone.
         costs: Films that would get all of their knees without it.
         lets_through: Films without a frontal knee that are graded by it alone.
@@ -114,17 +112,17 @@ class Watched(Screener):
         return self(Film(np.asarray(pixels, np.float32), "film")).accepted
 
 
-def changed(films: Iterable[TrueCount], changes: Sequence[Change]) -> Iterator[TrueCount]:
+def changed(films: Iterable[CountedFilm], changes: Sequence[Change]) -> Iterator[CountedFilm]:
     """Yield films as they are, in other poses, and under changes."""
     for number, film in enumerate(films):
         yield film
         for turns, inverted in POSES[UPRIGHT + 1 :]:
             pixels = film.pixels.max() - film.pixels if inverted else film.pixels
             name = f"{film.name}, turned by {90 * turns} degrees" + ", inverted" * inverted
-            yield TrueCount(name, np.rot90(pixels, turns), film.knees)
+            yield CountedFilm(name, np.rot90(pixels, turns), film.knees)
         for place, change in enumerate(changes):
             pixels = pixels_of(change.apply(film.pixels, np.random.default_rng([0, place, number])))
-            yield TrueCount(f"{film.name}, {change.name}", pixels, film.knees)
+            yield CountedFilm(f"{film.name}, {change.name}", pixels, film.knees)
 
 
 def on_screenshot(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -142,14 +140,18 @@ def on_screenshot(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(screen)
 
 
-def collections(audit: Path, most: int) -> Iterator[TrueCount]:
+def collections(audit: Path, most: int) -> Iterator[CountedFilm]:
     """Yield validation films of each collection, at most so many; strips of both legs are not among them."""
+    from tuning.data.table import read_films  # brings SciPy, as the next one does
+
+    from .robustness import films_of
+
     for dataset in sorted({film.dataset for film in read_films(audit)}):
         for number, film in enumerate(films_of(audit, dataset, most)):
-            yield TrueCount(f"{dataset} {number}", film.pixels, 1)
+            yield CountedFilm(f"{dataset} {number}", film.pixels, 1)
 
 
-def other_views(path: Path) -> Iterator[TrueCount]:
+def other_views(path: Path) -> Iterator[CountedFilm]:
     """Yield the labelled films of an archive of other views and parts."""
     with zipfile.ZipFile(path) as archive:
         for row in csv.DictReader(io.StringIO(archive.read(LABELS).decode("utf-8"))):
@@ -158,10 +160,10 @@ def other_views(path: Path) -> Iterator[TrueCount]:
             with Image.open(io.BytesIO(archive.read(row["file"]))) as image:
                 pixels = np.asarray(image.convert("L"))
             knees = None if kind.startswith(KNEE) and row["view"] in FRONTAL else 0
-            yield TrueCount(f"{kind}: {row['file']}", pixels, knees)
+            yield CountedFilm(f"{kind}: {row['file']}", pixels, knees)
 
 
-def measured(screener: Screener, films: Iterable[TrueCount]) -> list[Row]:
+def measured(screener: Screener, films: Iterable[CountedFilm]) -> list[Row]:
     """Return a row of each special case."""
     watched, decided = Watched(screener), Counter[str]()
     found: dict[tuple[str, str], list[str]] = {}
@@ -209,11 +211,11 @@ def main() -> None:
     given = parser.parse_args()
     console.prepare()
     grader = from_pretrained(given.bundle, threads=1)
-    both = (TrueCount(f"outside {name}", pixels, 2) for name, pixels in films_in(given.both_knees).items())
+    both = (CountedFilm(f"outside {name}", pixels, 2) for name, pixels in films_in(given.both_knees).items())
     few = [change for change in CHANGES if change.name in (*CHANGED, "page")]
     few.append(Change("screenshot", "framing", on_screenshot))
 
-    def films() -> Iterator[TrueCount]:
+    def films() -> Iterator[CountedFilm]:
         yield from changed(collections(given.audit, given.films), CHANGES)
         yield from changed(both, few)
         yield from other_views(given.others)

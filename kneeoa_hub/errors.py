@@ -4,7 +4,7 @@ import re
 
 _FOR_OPERATORS = re.compile(r",? or (?:raise|set) KNEEOA_\w+(?:=\w+)?")
 """Only the operator of a server can follow this advice, so messages for visitors leave it out."""
-_CLASS = re.compile(r" \(\w*(?:[eE]rror|Exception)\)")
+_CLASS = re.compile(r" \(\w*(?:[eE]rror|Exception)\)|(?<=\()\w*(?:[eE]rror|Exception): ")
 """The class of an error in Python, which says nothing to a reader of films."""
 
 

@@ -74,7 +74,7 @@ def info(arguments: argparse.Namespace) -> int:
         return 0
     members = "1 member" if len(config.members) == 1 else f"{len(config.members)} members"
     print(f"{config.name} {config.version}, {bundle.digest}, {bundle.folder}")
-    print(f"input of {config.input.height} x {config.input.width} pixels; {members}; reported is {rule(config)}")
+    print(f"input of {config.input.height} x {config.input.width} pixels; {members}; it reports {rule(config)}")
     print("\n".join(summary(evidence)))
     return 0
 

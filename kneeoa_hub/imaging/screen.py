@@ -1,6 +1,6 @@
 """Screens a film: finds its knees in the pose in which they are graded, or the reason for a refusal."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -94,16 +94,19 @@ class Screener:
 
         Args:
             film: The decoded film.
-            boxes: The knees that the caller gave, or None to find them. A film with given boxes is not turned. Its
-                borders are cut off unless a box reaches into them.
+            boxes: The knees that the caller gave, or None to find them. Where they are among the knees that are found,
+                the film is graded as if the others were not there. Otherwise it is neither cut nor turned.
 
         Returns:
             The knees to grade, or the refusal.
         """
-        content = _content(film)
-        if boxes is not None:
-            return self._of_part(film, content if all(_within(box, content) for box in boxes) else _all_of(film), boxes)
-        screening = self._of_part(film, content)
+        found = self._screened(film)
+        if boxes is None:
+            return found
+        return _with_these_alone(found, boxes) or self._with_given_boxes(film, boxes)
+
+    def _screened(self, film: Film) -> Screening:
+        screening = self._of_part(film, _content(film))
         if screening.accepted < 2 and (on_page := self._on_page(film)) and on_page.accepted > screening.accepted:
             return on_page
         return screening
@@ -115,37 +118,24 @@ class Screener:
             return None
         return self._of_part(film, page)
 
-    def _of_part(self, film: Film, part: Box, boxes: tuple[Box, ...] | None = None) -> Screening:
+    def _of_part(self, film: Film, part: Box) -> Screening:
         left, top, right, bottom = part
-        if part != _all_of(film):
-            film = replace(film, pixels=film.pixels[top:bottom, left:right], exposed=None)
-        if boxes is None:
-            return replace(self._with_found_boxes(film), origin=(left, top))
-        moved = tuple((box[0] - left, box[1] - top, box[2] - left, box[3] - top) for box in boxes)
-        return replace(self._with_given_boxes(film, moved), origin=(left, top))
+        if (right - left, bottom - top) == (film.width, film.height):
+            return self._with_found_boxes(film)
+        cut = replace(film, pixels=film.pixels[top:bottom, left:right], exposed=None)
+        return replace(self._with_found_boxes(cut), origin=(left, top))
 
     def _with_given_boxes(self, film: Film, boxes: tuple[Box, ...]) -> Screening:
-        verdicts, regions = self._judge(film, boxes), self._regions_of(film, boxes)
+        verdicts = self._judge(film, boxes)
         doubtful = _not_accepted(boxes, verdicts)
         if len(doubtful) < len(boxes):
-            return Screening(film, boxes, doubtful=doubtful, regions=regions)
-        return self._in_another_pose(film, boxes) or Screening(film, boxes, refused=_refusal(verdicts), regions=regions)
-
-    def _regions_of(self, film: Film, boxes: tuple[Box, ...]) -> tuple[Region, ...]:
-        """Return the region that is graded for each given box.
-
-        A knee's square may reach beyond the film, and its reported box does not. So the box of a knee that is found
-        stands for that knee, and a film is graded alike in the boxes of its own report.
-        """
-        if not self._square:
-            return boxes
-        found = dict(zip(*self._found(film), strict=True))
-        return tuple(found.get(_nearest(box, found), box) for box in boxes)
+            return Screening(film, boxes, doubtful=doubtful)
+        return self._in_another_pose(film, boxes) or Screening(film, boxes, refused=_refusal(verdicts))
 
     def _with_found_boxes(self, film: Film) -> Screening:
         found, graded = self._found(film)
         verdicts = self._judge(film, found if self._square else graded)
-        whole = _all_of(film)
+        whole = (0, 0, film.width, film.height)
         if not one_fills(found, film.pixels.shape):
             verdicts = _accepted_if_one_is_sure(verdicts)
             accepted = sum(one.accepted for one in verdicts)
@@ -243,7 +233,7 @@ class Screener:
     def _surely_upright(self, film: Film, pose: Pose, boxes: tuple[Box, ...] | None) -> tuple[Screening, float] | None:
         """Turn a film from `pose` to upright; return it with its mean score if its knees are surely upright then."""
         upright = replace(film, pixels=to_upright(film.pixels, pose))
-        found, graded = (boxes, self._regions_of(upright, boxes)) if boxes else self._found(upright)
+        found, graded = (boxes, boxes) if boxes else self._found(upright)
         verdicts = self._judge(upright, found if self._square else graded)
         if not verdicts or not all(one.accepted for one in verdicts):
             return None
@@ -276,17 +266,22 @@ def _content(film: Film) -> Box:
     return left + inner[0], top + inner[1], left + inner[2], top + inner[3]
 
 
-def _all_of(film: Film) -> Box:
-    return 0, 0, film.width, film.height
+def _with_these_alone(found: Screening, boxes: tuple[Box, ...]) -> Screening | None:
+    """Return what was found without the knees that a caller left out; None unless each given box is that of a knee.
 
-
-def _within(box: Box, part: Box) -> bool:
-    return box[0] >= part[0] and box[1] >= part[1] and box[2] <= part[2] and box[3] <= part[3]
-
-
-def _nearest(box: Box, found: Iterable[Box]) -> Box:
-    """Return the found box that differs from a given one by rounding alone, or the given one."""
-    return next((one for one in found if max(abs(a - b) for a, b in zip(one, box, strict=True)) <= ROUNDING), box)
+    A knee's square may reach beyond the film, and its reported box does not. So a film is graded alike in the boxes of
+    its own report.
+    """
+    kept = [
+        place
+        for place, own in enumerate(_in_square_pixels(box, found) for box in found.boxes)
+        if any(max(abs(a - b) for a, b in zip(own, box, strict=True)) <= ROUNDING for box in boxes)
+    ]
+    if found.refused or len(kept) < len(boxes):
+        return None
+    knees, regions = tuple(found.boxes[place] for place in kept), tuple(found.graded[place] for place in kept)
+    supported = tuple(box for box in found.supported if box in knees)
+    return replace(found, boxes=knees, regions=regions, doubtful=(), supported=supported)
 
 
 def _not_accepted(boxes: Sequence[Box], verdicts: Sequence[Verdict]) -> tuple[Box, ...]:
@@ -310,9 +305,14 @@ def _refusal(verdicts: Sequence[Verdict]) -> Refusal:
 
 def box_in_given_film(box: Box, screening: Screening) -> Box:
     """Return a box of the screening's upright film as a box of the film as it was given."""
+    return to_given(_in_square_pixels(box, screening), screening.film)
+
+
+def _in_square_pixels(box: Box, screening: Screening) -> Box:
+    """Return a box of the screening's upright film as a box of the decoded film."""
     (left, top, right, bottom), (across, down) = box, screening.origin
     width, height = screening.film.width, screening.film.height
     for _ in range(screening.pose[0]):
         left, top, right, bottom = top, width - right, bottom, width - left
         width, height = height, width
-    return to_given((left + across, top + down, right + across, bottom + down), screening.film)
+    return left + across, top + down, right + across, bottom + down

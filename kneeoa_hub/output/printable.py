@@ -23,7 +23,8 @@ from .knee_view import Bar, FilmView, KneeView
 FORMS = (".html", ".pdf")
 PICTURE_SIDE = 900
 """The longest side of a picture has 900 pixels. A larger film is shrunk."""
-FILM, EVIDENCE = "The film with stretched contrast.", "Evidence: strongest where yellow; without colour, spread evenly."
+FILM = "The film with stretched contrast."
+EVIDENCE = "Evidence: yellow where it is strongest. No colour: it is spread evenly."
 HEADING = "Knee osteoarthritis: Kellgren-Lawrence grades"
 SCALE = tuple(f"{grade.value} {grade.label}: {grade.criterion}" for grade in GRADES)
 PAGE_STYLE = """
@@ -116,9 +117,9 @@ class Document:
 
 def _after_title(view: FilmView) -> str:
     """Return what follows the title of a film that could not be read, "3. a.png"; most errors begin with its name."""
-    _, _, name = view.title.rpartition(". ")
-    rest = view.failure.removeprefix(name)
-    return rest if rest.startswith(" ") else f": {view.failure}"
+    number, _, name = view.title.partition(". ")
+    rest = view.failure.removeprefix(name if number.isdigit() else view.title)
+    return rest if rest.startswith((" ", ":")) else f": {view.failure}"
 
 
 def new_document(path: Path) -> Document:

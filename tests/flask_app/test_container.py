@@ -124,12 +124,14 @@ def test_the_image_answers_as_its_user_writes_nothing_and_stops_cleanly(
     python = str(image.root / "opt/venv/bin/python")
     before = _files(image)
     kinds = {"cwd": image.workdir, "env": env, "text": True, **as_its_user(image)}
+
+    def healthy() -> bool:
+        return not subprocess.run([python, *image.healthcheck[1:]], capture_output=True, **kinds).returncode  # type: ignore[call-overload]
+
+    assert not healthy()  # nothing listens yet
     with (tmp_path / "log").open("w") as log:
         server = subprocess.Popen([python, *image.entrypoint[1:]], stdout=log, stderr=log, **kinds)  # type: ignore[call-overload]
     try:
-
-        def healthy() -> bool:
-            return not subprocess.run([python, *image.healthcheck[1:]], capture_output=True, **kinds).returncode  # type: ignore[call-overload]
 
         def answers() -> bool:
             assert server.poll() is None, (tmp_path / "log").read_text("utf-8")
@@ -138,7 +140,6 @@ def test_the_image_answers_as_its_user_writes_nothing_and_stops_cleanly(
             except requests.RequestException:
                 return False
 
-        assert not healthy()  # it is only being started
         until(answers)
         assert healthy()
         with films["moderate"].open("rb") as film:

@@ -222,7 +222,7 @@ def test_a_reader_grades_first_and_sees_the_agreement(browser: Browser, films: d
         expect(page.get_by_role("heading", name="Results of 2 films")).to_be_visible()
         page.get_by_text("Your own grade", exact=True).first.click()
         expect(page.get_by_text("Reader r-1")).to_have_count(2)
-        page.get_by_role("link", name="Readers").click()
+        page.get_by_role("link", name="Readers", exact=True).click()
         expect(page.get_by_role("heading", name="Graded before the model's answer was shown")).to_be_visible()
         expect(page.get_by_role("table")).to_contain_text("4 Severe")
         assert serious_faults(page) == []

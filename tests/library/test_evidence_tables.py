@@ -25,6 +25,7 @@ from benchmarks import (
     search_scaling,
     search_workers,
     space,
+    special_cases,
     training_step,
 )
 from benchmarks.measuring import BUNDLE, Machine
@@ -105,6 +106,7 @@ def test_the_cross_domain_figures_are_those_of_their_evidence():
         ("causes/causes", "causes"),
         ("outside/outside", "outside"),
         ("other-parts/other-parts", "other_parts"),
+        ("special-cases/special-cases", "special_cases"),
     ],
 )
 def test_a_table_beside_its_figures_is_made_of_them(name, benchmark):
@@ -198,7 +200,7 @@ def test_the_table_of_causes_is_that_of_its_evidence() -> None:
     assert causes.table(evidence("causes/causes", causes.Row)) in PAGE
 
 
-@pytest.mark.parametrize("name", ["outside/outside", "other-parts/other-parts"])
+@pytest.mark.parametrize("name", ["outside/outside", "other-parts/other-parts", "special-cases/special-cases"])
 def test_figures_of_graded_films_name_the_bundle_that_graded_them(name: str) -> None:
     bundle = from_json(Grader, json.loads((DOCS / "evidence" / f"{name}.json").read_text("utf-8"))["grader"])
     assert bundle.name == "kneeoa-cnn"
@@ -207,6 +209,10 @@ def test_figures_of_graded_films_name_the_bundle_that_graded_them(name: str) -> 
 
 def test_what_is_found_in_films_from_outside_is_that_of_its_evidence() -> None:
     assert outside.table(evidence("outside/outside", outside.Row)) in PAGE
+
+
+def test_what_the_special_cases_are_worth_is_that_of_their_evidence() -> None:
+    assert special_cases.table(evidence("special-cases/special-cases", special_cases.Row)) in PAGE
 
 
 def test_what_is_graded_of_other_parts_is_that_of_its_evidence() -> None:

@@ -172,9 +172,9 @@ def test_a_refused_film_can_be_graded_by_force(grader):
 
 
 def test_the_gate_judges_given_boxes_and_does_not_turn_the_film(grader, knees):
-    report = grader.grade(np.ascontiguousarray(np.rot90(knees[2], 2)), boxes=[(0, 0, 400, 400)])
+    report = grader.grade(np.ascontiguousarray(np.rot90(knees[2], 2)), boxes=[(15, 15, 385, 385)])
     assert report.refused.reason in ("turned", "not-a-knee")
-    assert grader.grade(knees[2], boxes=[(0, 0, 400, 400)]).refused is None
+    assert grader.grade(knees[2], boxes=[(15, 15, 385, 385)]).refused is None
 
 
 def test_a_missing_gate_file_is_an_error_and_a_bundle_without_a_gate_grades(grader, knees, tmp_path):

@@ -109,14 +109,18 @@ def test_a_film_and_its_mirror_image_get_the_same_answers(grader, draw):
         assert other.probabilities == pytest.approx(one.probabilities, abs=1e-3)
 
 
-@pytest.mark.parametrize("part", ["whole", "cut at a side", "white border", "inverted"])
+@pytest.mark.parametrize("part", ["whole", "cut at a side", "white border", "inverted", "turned", "on a screenshot"])
 def test_a_film_is_graded_alike_in_the_box_that_its_report_gives(grader, part):
+    from benchmarks.special_cases import on_screenshot
+
     pixels = knee_film(2, seed=5).pixels
     pixels = {
         "whole": pixels,
         "cut at a side": pixels[:, pixels.shape[1] // 6 :],
         "white border": np.pad(pixels, 40, constant_values=255),
         "inverted": 255 - pixels,
+        "turned": np.rot90(pixels),
+        "on a screenshot": on_screenshot(pixels[:, pixels.shape[1] // 6 :], np.random.default_rng(1)),
     }[part]
     (found,) = grader.grade(pixels).knees
     (given,) = grader.grade(pixels, boxes=[found.box]).knees

@@ -22,7 +22,7 @@ from ..support.bundles import make_bundle
 ROOT = Path(__file__).parents[2]
 
 
-def test_given_boxes_skip_the_locator(grader):
+def test_a_given_box_is_graded_alone(grader):
     film = two_knee_film((0, 4), seed=5)
     report = grader.grade(film.pixels, boxes=[film.boxes[1]])
     assert [knee.box for knee in report.knees] == [film.boxes[1]]

@@ -103,19 +103,16 @@ def test_a_found_box_that_the_gate_does_not_accept_is_left_out():
 
 
 def test_a_given_box_that_the_gate_does_not_accept_is_kept_as_doubtful():
-    screening = looked(PAIR, [], {LEFT: 0, RIGHT: NOT_A_KNEE}, boxes=(LEFT, RIGHT))
+    screening = looked(PAIR, [], {LEFT: 0, RIGHT: NOT_A_KNEE, WHOLE: NOT_A_KNEE}, boxes=(LEFT, RIGHT))
     assert (screening.boxes, screening.doubtful, screening.refused) == ((LEFT, RIGHT), (RIGHT,), None)
 
 
-def test_borders_are_cut_off_a_film_with_given_boxes_unless_one_reaches_into_them():
-    knees = np.tile(PAIR, (3, 2))
-    film = np.pad(knees, 20)
-    inside, across = (20, 20, 120, 120), (10, 20, 120, 120)
-    screening = looked(film, [], {LEFT: 0}, boxes=(inside,))
-    assert (screening.film.pixels.shape, screening.boxes, screening.origin) == (knees.shape, (LEFT,), (20, 20))
-    assert box_in_given_film(LEFT, screening) == inside
-    screening = looked(film, [], {across: 0}, boxes=(across,))
-    assert (screening.film.pixels.shape, screening.boxes, screening.origin) == (film.shape, (across,), (0, 0))
+def test_a_given_box_of_a_knee_that_is_found_stands_for_that_knee_and_another_one_for_itself():
+    beyond, other, both = (-20.0, 0.0, 100.0, 120.0), (20, 0, 100, 100), {LEFT: 0, RIGHT: 0}
+    found = looked(PAIR, [beyond, RIGHT], both, boxes=((1, 0, 100, 100),), square=True)
+    assert (found.boxes, found.graded, found.doubtful) == ((LEFT,), (beyond,), ())
+    alone = looked(PAIR, [beyond, RIGHT], both | {other: 0}, boxes=(other,), square=True)
+    assert (alone.boxes, alone.graded) == ((other,), (other,))
 
 
 def test_where_no_knee_is_found_a_film_is_refused_whatever_the_gate_says_of_all_of_it():

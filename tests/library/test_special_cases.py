@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from benchmarks.special_cases import TrueCount, judged, measured
+from benchmarks.special_cases import CountedFilm, judged, measured
 from kneeoa_hub.imaging.phantom import two_knee_film
 
 
 def test_a_turned_film_is_graded_by_one_special_case_alone_and_an_upright_one_by_none(grader):
     upright = two_knee_film((1, 3), seed=4).pixels
-    films = [TrueCount("upright", upright, 2), TrueCount("turned", np.rot90(upright), 2)]
+    films = [CountedFilm("upright", upright, 2), CountedFilm("turned", np.rot90(upright), 2)]
     rows = {row.case: row for row in measured(grader.screener, films)}
     assert rows.pop("another pose").finds == ("turned",)
     assert not any(row.finds or row.costs or row.lets_through or row.keeps_out for row in rows.values())

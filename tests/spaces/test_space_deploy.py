@@ -32,7 +32,7 @@ def hub(tmp_path_factory):
 
 
 def deploys(hub: HubServer, home: Path, *arguments: str, token: str = "w") -> tuple[int, str]:
-    """Run `python -m spaces.deploy` with these arguments. Return its exit code and what it printed."""
+    """Run the command `spaces.deploy` in a fork. Return its exit code and what it printed."""
     done = Person(home, hub.url, token).does("deploy", *arguments)
     return int(done["code"]), done["log"]
 
@@ -89,9 +89,11 @@ def test_deploying_the_same_again_changes_nothing_and_a_newer_demo_takes_away_wh
 
 
 def test_a_dry_run_lists_the_files_and_changes_nothing(hub, tmp_path):
-    code, said = deploys(hub, tmp_path, "lab/dry", "--model", f"{MODEL}@v1.0", "--dry-run", token="r")
-    assert code == 0, said
-    assert {"app.py", "README.md", PIN, "demo/page.py", "kneeoa_hub/grader.py"} <= set(said.split())
+    command = [sys.executable, "-m", "spaces.deploy", "lab/dry", "--model", f"{MODEL}@v1.0", "--dry-run"]
+    environment = Person(tmp_path, hub.url, "r").environment
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert {"app.py", "README.md", PIN, "demo/page.py", "kneeoa_hub/grader.py"} <= set(done.stdout.split())
     assert ("spaces", "lab/dry") not in hub.repos
 
 

@@ -76,10 +76,9 @@ class Forked:
     def communicate(self, timeout: float) -> tuple[str, None]:
         """Return what it says until it ends."""
         assert self.stdout
+        self.wait(timeout)  # first: what a test's program says fits into the pipe
         with self.stdout:
-            said = self.stdout.read()
-        self.wait(timeout)
-        return said, None
+            return self.stdout.read(), None
 
     def terminate(self) -> None:
         self._process.terminate()
@@ -100,7 +99,7 @@ def _run(
 ) -> None:
     for number, stream in enumerate(streams, 1):
         os.dup2(stream.detach(), number)
-    # The old ones know of the files of the first process whether they can be read anew from another place.
+    # New objects, since the inherited ones remember what kind of file they wrote to in the first process.
     sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
     forget_client()
     assert "onnxruntime" not in sys.modules

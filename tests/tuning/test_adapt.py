@@ -68,6 +68,6 @@ def test_fine_tuning_changes_the_weights_and_serves_the_site(site, loop, tmp_pat
 
 
 def test_too_few_films_are_refused(tmp_path, capsys):
-    write_films(tmp_path / "films", 20)
+    write_films(tmp_path / "films", 40)
     assert main(["adapt", "--data", str(tmp_path / "films"), "--out", str(tmp_path / "out")]) == 1
-    assert "20 usable films are too few to adapt to" in capsys.readouterr().err
+    assert "40 usable films are too few to adapt to" in capsys.readouterr().err

@@ -41,7 +41,7 @@ def test_every_step_writes_the_files_that_it_documents(loop):
         assert b"epoch_loss" in written
         assert b"learning_rate" in written  # one of its HParams
     carried = (loop / "bundle" / "search.md").read_text("utf-8")
-    assert "2 have finished and none has failed. Tuner: random." in carried
+    assert "2 have finished and none have failed. Tuner: random." in carried
     assert str(loop) not in carried
     shown = [part.path for part in pictures_apart(carried) if isinstance(part, Picture)]
     assert {"figures/search/search.png", "figures/search/progress.png"} <= set(shown)

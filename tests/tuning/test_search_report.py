@@ -30,7 +30,7 @@ def test_the_report_of_a_search_says_what_matters_what_it_costs_and_how_to_go_on
     command = ["search-report", "--data", str(tmp_path / "search"), "--out", str(tmp_path / "report")]
     assert main(command) == 0
     text = (tmp_path / "report" / "report.md").read_text("utf-8")
-    assert "Of 14 planned trials, 12 have finished and none has failed." in text
+    assert "Of 14 planned trials, 12 have finished and none have failed." in text
     assert "It runs. About 3 minutes are left" in text  # two trials of three epochs, half a minute each
     assert "| here | 12 | 0 of 3 |" in text
     assert "| 3 | 12 of 14 |" in text

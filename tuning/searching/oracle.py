@@ -45,9 +45,9 @@ class HyperbandOracle(Durable, kt.oracles.HyperbandOracle):
         Where no point is left to draw, the best ones go on from a rung that has fewer than planned.
         """
         found = self._going_on(trial_id) or super().populate_space(trial_id)
-        if found["status"] == trials.TrialStatus.STOPPED:
-            return self._going_on(trial_id, filled=False) or found
-        return found
+        if found["status"] == trials.TrialStatus.RUNNING:
+            return found
+        return self._going_on(trial_id, filled=False) or found
 
     def _going_on(self, trial_id: str, filled: bool = True) -> dict[str, Any] | None:
         """Return the values of the next trial that goes on to another rung, or None.

@@ -73,7 +73,7 @@ def pareto_front(trials: Sequence[Trial], objective: str) -> list[Trial]:
 def _state(search: Path, settings: SearchSettings, trials: Sequence[Trial], finished: bool) -> Section:
     """How far the search is, what it optimises, and what it trains now."""
     failed, planned, doing = failed_trials(search / FOLDER), planned_trials(settings), doing_now(search)
-    said = {0: "none has", 1: "one has"}.get(len(failed), f"{len(failed)} have")
+    said = {0: "none have", 1: "one has"}.get(len(failed), f"{len(failed)} have")
     text = [
         f"Of {planned} planned trials, {len(trials)} have finished and {said} failed. Tuner: {settings.tuner}."
         f" Objective: {WORDS[settings.objective]} on validation films. A trial has at most {settings.films} training"
