@@ -245,13 +245,16 @@ class Durable(kt.Oracle):
     def set_state(self, state: dict[str, Any]) -> None:
         """Take up the state of an earlier run. Raises ValueError where it is not that of such a search."""
         from_json(self.kept, state)
-        space = self.get_space().get_config()
         for name, kept in state["trials"].items():
-            drawn = {**space, "values": kept["hyperparameters"]}
+            drawn = {**self._space(), "values": kept["hyperparameters"]}
             self.trials[name] = trials.Trial.from_state({**kept, "hyperparameters": drawn})
-        super().set_state({**state, "hyperparameters": space})
+        super().set_state({**state, "hyperparameters": self._space()})
         self.exhausted = state.get("exhausted", False)  # earlier releases did not keep it, nor these
         self._deaths, self._losses = (Counter(state.get(name, {})) for name in ("deaths", "losses"))
+
+    def _space(self) -> dict[str, Any]:
+        """Return the space as plain values, made anew: Keras Tuner changes the conditions of those that it reads."""
+        return self.get_space().get_config()
 
     def save(self) -> None:
         """Replace the file of the state. What goes wrong is kept in `fault`: an error here would lock the oracle."""
