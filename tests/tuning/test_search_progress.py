@@ -1,5 +1,6 @@
 """The line of progress of a search: trials, rung, epoch, best so far, and the time that is left."""
 
+import io
 import re
 
 import pytest
@@ -49,6 +50,30 @@ def test_the_time_left_follows_from_the_work_of_this_run_alone():
     assert time_left(60, 0, 20, 20) is None
     assert time_left(60, 10, 10.5, 110) is None  # too early to tell
     assert time_left(400, 10, 10.5, 110) == 400 * 199
+
+
+def test_a_bar_tells_the_pace_of_the_whole_run_and_is_drawn_anew_between_two_steps(monkeypatch):
+    from tuning.run.console import Progress
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        @property
+        def shown(self) -> str:
+            return self.getvalue().rpartition("\r")[2]
+
+    now, terminal = [1000.0], Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    monkeypatch.setenv("COLUMNS", "110")
+    with Progress("search", 41) as progress:
+        for look in range(301):  # two epochs of 30 seconds; a search looks five times in a second
+            progress.at(look // 150, f"look {look}")
+            if look in (150, 250):
+                assert f", about 20 min left, look {look}" in terminal.shown
+            now[0] += 0.2
 
 
 def test_a_search_that_goes_on_in_a_log_says_what_is_left_once_it_has_trained_again(

@@ -37,7 +37,7 @@ SHORT_S = 2.0
 LINES_S = 15.0
 """Seconds between two lines of progress where standard error is not a terminal."""
 EARLY, EARLY_S = 0.01, 300.0
-"""No time left is shown while less than 1% of the work is done, for at most 300 seconds."""
+"""No time left is shown while less than 1% of the work is done, unless that took 300 seconds."""
 
 
 def prepare() -> None:
@@ -126,7 +126,7 @@ class Progress:
         """
         self.title, self.total, self.done, self.note = title, total, done, note
         self._before = done
-        self._began = self._last_line = time.monotonic()
+        self._began = self._last_line = self._moved = time.monotonic()
         self._bar = _terminal_bar(title, total, done) if sys.stderr.isatty() else None
 
     def __enter__(self) -> "Progress":
@@ -142,9 +142,11 @@ class Progress:
 
     def at(self, done: float, note: str | None = None) -> None:
         """Show that `done` units of the total are done; note: what the task is doing now."""
+        if done != self.done:
+            self._moved = time.monotonic()
         self.done, self.note = done, self.note if note is None else note
         if self._bar is not None:
-            self._bar.set_postfix_str(self.note, refresh=False)
+            self._bar.set_postfix_str(", ".join(filter(None, (self._left(), self.note))), refresh=False)
             self._bar.update(done - self._bar.n)
         elif time.monotonic() - self._last_line >= LINES_S:
             self._line()
@@ -156,11 +158,14 @@ class Progress:
         else:
             print(text, file=sys.stderr, flush=True)
 
+    def _left(self) -> str:
+        """Say how much time is left, as the last step that was done tells; "" while that is not known."""
+        left = time_left(self._moved - self._began, self._before, self.done, self.total)
+        return "" if left is None else f"about {_duration(left)} left"
+
     def _line(self) -> None:
         self._last_line = time.monotonic()
-        seconds = self._last_line - self._began
-        left = time_left(seconds, self._before, self.done, self.total)
-        so_far = f"{seconds:.0f} s" + ("" if left is None else f", about {_duration(left)} left")
+        so_far = ", ".join(filter(None, (f"{self._last_line - self._began:.0f} s", self._left())))
         print(f"   {self.title}: {self.note} [{so_far}]", file=sys.stderr, flush=True)
 
 
@@ -171,7 +176,7 @@ def time_left(seconds: float, before: float, done: float, total: float) -> float
     After EARLY_S seconds a task has a pace in any case.
 
     Args:
-        seconds: Since this run began.
+        seconds: From the beginning of this run to the newest unit.
         before: Units of work that earlier runs did.
         done: Units that are done, with these.
         total: All units.
@@ -189,8 +194,15 @@ def _duration(seconds: float) -> str:
 def _terminal_bar(title: str, total: float, done: float):
     from tqdm import tqdm
 
-    columns = min(110, shutil.get_terminal_size().columns)
-    layout = "   {desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+    # The time left is in the postfix. tqdm's own follows the last moments, which mislead where a step takes minutes.
+    layout = "   {desc} {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
     return tqdm(
-        desc=title, total=total, initial=done, file=sys.stderr, mininterval=0.2, ncols=columns, bar_format=layout
+        desc=title,
+        total=total,
+        initial=done,
+        file=sys.stderr,
+        mininterval=0.2,
+        miniters=0,  # otherwise nothing is drawn anew between two steps
+        ncols=min(110, shutil.get_terminal_size().columns),
+        bar_format=layout,
     )
