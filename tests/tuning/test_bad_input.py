@@ -50,6 +50,8 @@ def said(capsys) -> str:
         (["search", "--data", "AUDIT", "--tuner", "grid"], 2, "--tuner grid: choose among hyperband, bayesian, random"),
         (["search", "--data", "AUDIT", "--only", "depth=3"], 2, "--only depth: there is no such choice"),
         (["search", "--data", "AUDIT", "--only", "size=100"], 2, "--only size=100: choose among 96"),
+        (["search", "--data", "AUDIT", "--only", "backbone"], 2, "--only backbone: give the values after ="),
+        (["search", "--data", "AUDIT", "--only", "size=96", "--only", "size=128"], 2, "size is given twice"),
         (["train", "--data", "AUDIT"], 1, "does not come from the step 'search'"),
         (
             ["train", "--data", "AUDIT", "--architecture", "vgg"],

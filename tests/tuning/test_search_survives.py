@@ -219,22 +219,36 @@ def test_a_search_whose_audit_was_made_anew_is_refused_with_what_changed(audited
         tuning.search.search(audit, tmp_path / "search", settings_for("random"))
 
 
-def test_another_teacher_at_the_same_address_is_refused_unless_an_earlier_release_began(audited, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["teacher", "file"])
+def test_another_teacher_or_file_of_the_same_name_is_refused_unless_an_earlier_release_began(
+    audited, tmp_path, monkeypatch, kind
+):
+    from tuning.run import extensions
     from tuning.run.steps import hash_of
     from tuning.search import search
+    from tuning.searching.records import check_worker
 
-    teacher, out = Path(shutil.copytree(pull(), tmp_path / "teacher")), tmp_path / "search"
-    settings = settings_for("random", teachers=(str(teacher),))
+    out, mine = tmp_path / "search", tmp_path / "my_block.py"
+    if kind == "teacher":
+        teacher = Path(shutil.copytree(pull(), tmp_path / "teacher"))
+        settings, changed = settings_for("random", teachers=(str(teacher),)), teacher / "manifest.json"
+        name, differs = f"manifest of the teacher {teacher}", r"manifest of the teacher .*teacher '\w{16}', not '"
+    else:
+        mine.write_text("x = 1\n", "utf-8")
+        monkeypatch.setattr(extensions, "LOADED", [mine])
+        settings, changed, name = settings_for("random"), mine, "files given by --with"
+        differs = r"files given by --with \['my_block\.py \w{16}'\], not \['my_block\.py"
     with monkeypatch.context() as patch:
         patch.setattr(Formula, "train", failing(KillError()))
         with pytest.raises(KillError):
             search(audited, out, settings)
-    manifest = teacher / "manifest.json"
-    manifest.write_bytes(manifest.read_bytes() + b"\n")
-    with pytest.raises(DataError, match=r"other input or settings \(manifest of the teacher .*teacher '\w{16}', not '"):
+    changed.write_bytes(changed.read_bytes() + b"\n")
+    with pytest.raises(DataError, match=rf"other input or settings \({differs}"):
         search(audited, out, settings)
+    with pytest.raises(DataError, match=rf"This worker would not train what .*\({differs}"):
+        check_worker(out, settings)
     record = json.loads((out / "step.json").read_text("utf-8"))
-    del record["settings"][f"manifest of the teacher {teacher}"]
+    del record["settings"][name]
     record["hash"] = hash_of({name: record[name] for name in ("step", "input", "settings")})
     (out / "step.json").write_text(json.dumps(record), "utf-8")
     search_without_report(audited, out, settings, monkeypatch)

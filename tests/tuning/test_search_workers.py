@@ -146,10 +146,12 @@ def test_a_trial_that_ends_its_process_or_raises_has_failed_and_the_others_go_on
 ):
     import tuning.search
     import tuning.searching.workers as workers
+    from tuning.run import extensions
     from tuning.searching.settings import RunSettings
 
     (tmp_path / "failing.py").write_text(FAILING, "utf-8")
     monkeypatch.setattr(workers, "LOADED", [tmp_path / "failing.py"])
+    monkeypatch.setattr(extensions, "LOADED", workers.LOADED)
     monkeypatch.setenv("KERAS_BACKEND", "jax")  # loaded faster than TensorFlow; the formula needs neither
     monkeypatch.chdir(ROOT)
     out, settings = tmp_path / "search", settings_for("random", trials=10)

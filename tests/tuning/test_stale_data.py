@@ -307,10 +307,10 @@ def trial_file(values: dict[str, str], **measures: object) -> str:
         (trial_file({}, val_qwk=0.5), "it has no val_log_loss"),
         (trial_file({}, val_qwk=0.5, val_log_loss="low"), "`val_log_loss` is 'low'"),
         (trial_file({"tuner/epochs": "3"}, val_qwk=0.5, val_log_loss=1), "`tuner/epochs` is '3'"),
-        (trial_file({"block": "foreign"}, val_qwk=0.5, val_log_loss=1), "block is 'foreign'"),
+        (trial_file({"block": "foreign"}, val_qwk=0.5, val_log_loss=1), "not know the block 'foreign'. Give the file"),
     ],
 )
-def test_a_damaged_trial_is_one_clear_error(tmp_path: Path, damage: str, named: str):
+def test_a_damaged_trial_and_one_of_an_unknown_block_is_one_clear_error(tmp_path: Path, damage: str, named: str):
     from tuning.searching.records import read_trials
     from tuning.searching.settings import SearchSettings
 

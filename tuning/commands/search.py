@@ -1,7 +1,10 @@
 """The command lines of the step search, and of the report on what a search has found."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+
+from kneeoa_hub.errors import SettingsError
 
 from ..run import console
 from ..run.option_types import count, count_or_zero, proportion, seed
@@ -46,6 +49,19 @@ def _search_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--tensorboard", action="store_true", help="write each trial's course for TensorBoard")
 
 
+def _narrowed_to(given: Sequence[str]) -> dict[str, list[str]]:
+    """Return the values of each choice that --only names. Raises SettingsError for one without =, or given twice."""
+    only: dict[str, list[str]] = {}
+    for text in given:
+        name, separator, values = text.partition("=")
+        if not separator:
+            raise SettingsError(f"--only {text}: give the values after =, such as --only size=96,128.")
+        if name in only:
+            raise SettingsError(f"--only {text}: {name} is given twice; give all of its values at once, with commas.")
+        only[name] = values.split(",")
+    return only
+
+
 def _search(options: argparse.Namespace) -> str:
     with console.quiet_start():
         from ..search import search
@@ -54,7 +70,6 @@ def _search(options: argparse.Namespace) -> str:
         from ..training.pack import is_pack
         from ..training.search_result import RESULT
 
-    only = {name: values.split(",") for name, _, values in (text.partition("=") for text in options.only)}
     settings = SearchSettings(
         tuner=options.tuner,
         trials=options.trials,
@@ -65,7 +80,7 @@ def _search(options: argparse.Namespace) -> str:
         validation_films=options.validation_films,
         batch=options.batch,
         seed=options.seed,
-        only=only or None,
+        only=_narrowed_to(options.only) or None,
         objective=options.objective,
         space=options.space,
         teachers=tuple(options.teacher),

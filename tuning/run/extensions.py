@@ -6,6 +6,8 @@ from pathlib import Path
 
 from kneeoa_hub.errors import SettingsError
 
+from .content import sha256
+
 LOADED: list[Path] = []
 """This process has run these files, which the processes that it starts run too."""
 
@@ -26,3 +28,8 @@ def load(path: Path) -> None:
         line = traceback.extract_tb(error.__traceback__)[-1].lineno
         raise SettingsError(f"--with {path}: line {line} fails with {type(error).__name__}: {error}") from None
     LOADED.append(path.absolute())
+
+
+def loaded_content() -> list[str]:
+    """Return the name of each file that this process has run, with its fingerprint."""
+    return sorted(f"{path.name} {sha256(path)}" for path in LOADED)

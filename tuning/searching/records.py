@@ -13,6 +13,7 @@ from kneeoa_hub.typed_json import FieldError, Key, from_json
 from ..networks.architecture import Architecture
 from ..run import steps
 from ..run.content import sha256
+from ..run.extensions import loaded_content
 from ..training.search_result import Trial
 from .durable import ENDED
 from .settings import FACTOR, OBJECTIVES, SearchSettings, trained_epochs
@@ -29,6 +30,8 @@ SPACE = "search space: "
 """This comes before the name of a choice, whose values a search records too."""
 TEACHER_BUNDLE = "manifest of the teacher "
 """This comes before the address of a teacher, of whose bundle a search records the fingerprint."""
+WITH = "files given by --with"
+"""Under this name, a search records the fingerprints of the files that add to its search space."""
 OF_FOLDS = ("folds_log_loss", "folds_log_loss_error", "folds_qwk", "folds_qwk_error")
 """Trials that were trained on folds too have these measures."""
 EARLIER: dict[str, Any] = {"objective": "qwk", "named": False, "least_epochs": 1}
@@ -57,12 +60,13 @@ class _Rung:
 
 
 def options_of(settings: SearchSettings, space: Space) -> dict[str, Any]:
-    """Return the options of a search as its folder records them, and which bundles its teachers are.
+    """Return the options of a search as its folder records them, and what its teachers and its --with files are.
 
     The answers of teachers on an accelerator are part of its pack.
     """
     record: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
     record |= {f"{SPACE}{name}": [str(value) for value in choices] for name, choices in space.items()}
+    record[WITH] = loaded_content()
     teachers = () if settings.accelerated else settings.teachers
     return record | {f"{TEACHER_BUNDLE}{address}": sha256(pull(address) / "manifest.json") for address in teachers}
 
@@ -83,7 +87,7 @@ def as_begun(search: Path, options: dict[str, Any]) -> dict[str, Any]:
     default = json.loads(json.dumps(asdict(SearchSettings()))) | EARLIER
     default |= {f"{SPACE}{name}": [str(value)] for name, value in asdict(Architecture()).items()}
     for name in options.keys() - before.keys():
-        if name.startswith(TEACHER_BUNDLE):  # earlier releases did not record which bundle it was
+        if name == WITH or name.startswith(TEACHER_BUNDLE):  # earlier releases did not record what these were
             continue
         if name not in default or options[name] != default[name]:
             had = f"had {name} {default[name]!r}" if name in default else f"did not have {name}"
@@ -186,7 +190,10 @@ def _trial(path: Path, kept: TrialFile, settings: SearchSettings) -> Trial:
     try:
         point = point_of(kept.hyperparameters.values)
     except ValueError as error:
-        raise _damaged(path, str(error)) from None
+        raise DataError(
+            f"{path}: this process does not know {error}. Give the file that adds it with `python -m tuning --with"
+            " FILE`, before the name of the step; or use the release that made the trial."
+        ) from None
     return Trial(
         trial=kept.trial_id,
         epochs=settings.epochs if rung.epochs is None else rung.epochs,

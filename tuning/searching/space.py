@@ -89,7 +89,7 @@ def _typed(values: Mapping[str, Any], choices: Mapping[str, tuple[Any, ...]]) ->
         if name in values:  # a choice that was not drawn, or that the search space has gained since, has its default
             by_text = {str(value): value for value in known}
             if str(values[name]) not in by_text:
-                raise ValueError(f"{name} is {values[name]!r}")
+                raise ValueError(f"the {name} {values[name]!r}")
             typed[name] = by_text[str(values[name])]
     return typed
 

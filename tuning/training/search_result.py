@@ -239,7 +239,10 @@ def architecture_of_trial(search: Path, trial: str) -> Architecture:
     # A choice that the search space has gained since has its default in older trials.
     given = {name: value for name, value in row_of_trial(search, trial).items() if name in choices}
     if unknown := [f"{name} {value!r}" for name, value in given.items() if value not in choices[name]]:
-        raise DataError(f"{search / TRIALS}: trial {trial} has {unknown[0]}, which is no choice of this release.")
+        raise DataError(
+            f"{search / TRIALS}: trial {trial} has {unknown[0]}, which is no choice of this release; give the file that"
+            " adds it with `python -m tuning --with FILE`."
+        )
     return Architecture(**{name: choices[name][value] for name, value in given.items()})
 
 
