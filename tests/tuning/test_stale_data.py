@@ -225,6 +225,21 @@ def test_a_cache_that_finds_no_room_is_one_clear_error_and_is_made_when_there_is
     assert len(list((audited / "arrays").iterdir())) == 1
 
 
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_a_film_that_was_replaced_since_the_audit_is_named_and_not_trained_on(audited: Path, tmp_path: Path, kind: str):
+    film = next(film for film in read_films(audited) if film.split == "val")
+    source = tmp_path / "films" if kind == "folder" else tmp_path / "films.zip"
+    shutil.copytree(film.source, tmp_path / "films")
+    Image.fromarray(knee_film(4, 99).pixels).save(tmp_path / "films" / film.file)
+    if kind == "zip":
+        shutil.make_archive(str(tmp_path / "films"), "zip", tmp_path / "films")
+    change_table(audited, lambda film: replace(film, source=str(source)))
+    with pytest.raises(
+        DataError, match=rf"{film.file} in .*{source.name} is another film than the one that was audited"
+    ):
+        load_knees(audited, "val", InputConfig(64, 64))
+
+
 def test_a_cache_of_other_films_is_replaced(audited: Path):
     config = InputConfig(64, 64)
     knees = load_knees(audited, "val", config)

@@ -13,6 +13,7 @@ from kneeoa_hub.imaging.frame import HIGH, LOW, Place
 from kneeoa_hub.imaging.letterbox import letterbox
 from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.imaging.screen import Screener
+from kneeoa_hub.manifest import sha256_of
 from tuning.data.datasets import fitted_knee
 from tuning.data.table import AuditedFilm, read_films, write_films
 from tuning.data.variation import gray_bytes, vary
@@ -58,7 +59,8 @@ def audited_film(tmp_path) -> tuple[Path, AuditedFilm]:
     Image.fromarray(FILM).save(tmp_path / "knee.png")
     height, width = FILM.shape
     film = AuditedFilm(
-        "site", str(tmp_path), "knee.png", 2, "a", "left", "train", "0", "0", width, height, 1, 0, "yes",
+        "site", str(tmp_path), "knee.png", 2, "a", "left", "train", sha256_of(tmp_path / "knee.png"), "0",
+        width, height, 1, 0, "yes",
         joint=Place(100.25, 90.5, 180.0),
     )  # fmt: skip
     write_films(tmp_path / "films.csv", [film])

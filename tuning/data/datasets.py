@@ -1,5 +1,6 @@
 """Audited films become gray arrays in the shape of a network's input, decoded once and kept beside the audit."""
 
+import hashlib
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
@@ -212,8 +213,22 @@ def usable_rows(audit: Path, split: str) -> tuple[AuditedFilm, ...]:
 
 def bright_bone(reader: FilmReader, film: AuditedFilm) -> np.ndarray:
     """Return a film's pixels [H,W] float32, inverted where the audit found inverted grays, as a bundle's gate does."""
-    pixels = decode(reader.read(film.source, film.file)).pixels
+    pixels = decode(_audited_content(reader, film)).pixels
     return to_upright(pixels, (0, True)) if film.inverted else pixels
+
+
+def _audited_content(reader: FilmReader, film: AuditedFilm) -> bytes:
+    """Return the bytes of a film. Raises DataError where they are not those that were audited.
+
+    Its grade, its split and its copies are those of the audited film.
+    """
+    content = reader.read(film.source, film.file)
+    if hashlib.sha256(content).hexdigest() != film.sha256:
+        raise DataError(
+            f"{film.file} in {film.source} is another film than the one that was audited; bring that one back, or audit"
+            " again."
+        )
+    return content
 
 
 def exposures(knees: Knees) -> np.ndarray | None:
@@ -260,4 +275,4 @@ def stratified_rows(grades: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def _measured(reader: FilmReader, film: AuditedFilm) -> AuditedFilm:
-    return replace(film, brightness=brightness(decode(reader.read(film.source, film.file)).pixels))
+    return replace(film, brightness=brightness(decode(_audited_content(reader, film)).pixels))
