@@ -27,6 +27,7 @@ from .searching.choice import choose
 from .searching.cost import complete_costs
 from .searching.durable import STATE, Durable
 from .searching.failures import FAILED, reason_of
+from .searching.folds import check_folds
 from .searching.limits import Limits
 from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, renewed
 from .searching.oracle import oracle_of
@@ -61,7 +62,8 @@ def search(
 
     Raises:
         SettingsError: An option has a value that does not exist, or a search on a pack does not have it.
-        DataError: No trial finished, too many failed, or the folder holds another search.
+        DataError: No trial finished, too many failed, the films are too few for the folds, or the folder holds another
+            search.
         OutputError: The disk is full.
     """
     run = replace(run, role=run.role or role_of_environment())
@@ -74,6 +76,7 @@ def search(
     space = space_of(settings)
     check_run(run)
     audit, content = pack.audit_of(source) if packed else (steps.find_input(source, "audit"), None)
+    check_folds(audit, settings)
     record = options_of(settings, space) | ({"pack": pack.content_of(source)} if packed else {})
     steps.begin(out, "search", str(audit), as_begun(out, record), content)
     if (out / RESULT).exists():

@@ -76,18 +76,20 @@ def test_a_trial_of_full_length_is_trained_on_folds_too(audited, monkeypatch):
 
 
 def test_folds_hold_every_film_once_and_divide_no_leakage_group(audited):
-    from tuning.data.datasets import load_knees
-    from tuning.networks.architecture import Architecture
-    from tuning.searching.trial import folds
+    from tuning.data.datasets import usable_rows
+    from tuning.searching.folds import folds
 
-    knees = load_knees(audited, "train", Architecture(size=96).input)
-    paired = replace(
-        knees, films=tuple(replace(film, leakage_group=str(row // 2)) for row, film in enumerate(knees.films))
-    )
-    found = folds(paired, 3, 0)
-    assert sorted(row for rows in found for row in rows.tolist()) == list(range(len(knees)))
-    groups = [set(paired.groups[rows].tolist()) for rows in found]
+    films = [replace(film, leakage_group=str(row // 2)) for row, film in enumerate(usable_rows(audited, "train"))]
+    found = folds(films, 3, 0)
+    assert sorted(row for rows in found for row in rows.tolist()) == list(range(len(films)))
+    groups = [{films[row].leakage_group for row in rows} for rows in found]
     assert sum(map(len, groups)) == len(set.union(*groups))
-    assert all(len(set(paired.grades[rows].tolist())) > 1 for rows in found)
-    with pytest.raises(DataError, match=r"--folds 4: the 3 training films are too few"):
-        folds(paired.take(np.arange(3)), 4, 0)
+    assert all(len({films[row].grade for row in rows}) > 1 for rows in found)
+
+
+def test_films_that_are_too_few_for_the_folds_are_refused_before_a_search_begins(audited, tmp_path):
+    from tuning.search import search
+
+    with pytest.raises(DataError, match=r"--folds 4: the 3 training films, of 3 leakage groups, are too few"):
+        search(audited, tmp_path / "search", settings_for("random", films=3, folds=4))
+    assert not (tmp_path / "search").exists()

@@ -1,7 +1,6 @@
 """One trial: a network is trained for a short time, and measured on validation films."""
 
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ import keras
 import numpy as np
 
 from kneeoa_hub.bundle import InputConfig, read_bundle
-from kneeoa_hub.errors import DataError
 from kneeoa_hub.hub.pull_push import pull
 
 from ..data.augment import TrainingBatches
@@ -21,6 +19,7 @@ from ..training import distillation
 from ..training.computation import Choice, Computation, computation_of, precision, time_ways
 from ..training.schedule import warmup_cosine
 from .cost import cost_of
+from .folds import folds
 from .predictions import keep_predictions, measured
 from .settings import OBJECTIVES, SearchSettings, planned_epochs, planned_trainings
 from .space import point_of, trial_seed
@@ -155,7 +154,7 @@ class TrialTrainer:
         and of few folds it is rough.
         """
         found = []
-        for held_out in folds(films.training, self.settings.folds, self.settings.seed):
+        for held_out in folds(films.training.films, self.settings.folds, self.settings.seed):
             learnt = np.setdiff1d(np.arange(len(films.training)), held_out)
             targets = None if films.targets is None else films.targets[learnt]
             mine = Films(films.training.take(learnt), targets, films.training.take(held_out))
@@ -197,27 +196,6 @@ def _compiled(architecture: Architecture, steps: int, way: Computation) -> Any:
     """A network before a training of so many steps."""
     with precision(way.precision):
         return compiled(architecture, warmup_cosine(architecture.learning_rate, steps), xla=way.xla)
-
-
-def folds(knees: Knees, count: int, seed: int) -> list[np.ndarray]:
-    """Return the rows of each fold: every knee is in one, no leakage group is in two, and the grades are alike.
-
-    Args:
-        knees: The knees to divide.
-        count: The number of folds.
-        seed: One seed always gives the same folds.
-
-    Raises:
-        DataError: There are fewer leakage groups than folds.
-    """
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    if len(set(knees.groups.tolist())) < count or np.bincount(knees.grades).max() < count:
-        raise DataError(f"--folds {count}: the {len(knees)} training films are too few; give more, or fewer folds.")
-    divided = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a grade may have fewer knees than there are folds
-        return [held_out for _, held_out in divided.split(knees.grades, knees.grades, knees.groups)]
 
 
 def _answers(model: Any, knees: Knees) -> np.ndarray:
