@@ -100,7 +100,7 @@ def _graded(study: str, store: bool) -> Result:
     fetched = dict(enumerate(_fetch(archive, study), 1))
     shown = {number: _shown(number, b"", one) for number, one in fetched.items() if isinstance(one, ArchiveError)}
     films = {number: one for number, one in fetched.items() if isinstance(one, bytes)}
-    reports: list[tuple[bytes, FilmReport]] = []
+    reports: dict[int, FilmReport] = {}
     places, patient = iter(films.items()), ""
 
     def show(answer: Answer) -> ShownFilm:
@@ -111,7 +111,7 @@ def _graded(study: str, store: bool) -> Result:
                 patient = check_patient(patient, read_identity(film).patient)
             except FilmError as error:
                 return _shown(number, film, error)
-            reports.append((film, replace(answer, film=without_pixels(answer))))
+            reports[number] = replace(answer, film=without_pixels(answer))
         return _shown(number, film, answer)
 
     shown |= zip(films, grade_films(source().get(), list(films.values()), show), strict=True)
@@ -119,9 +119,9 @@ def _graded(study: str, store: bool) -> Result:
     log.info("study graded", extra={"fields": {"who": g.kneeoa_who, "films": len(films), "store": store}})
     if not reports:
         return _results().keep(graded)
-    report = study_report([one for _, one in reports])
+    report = study_report(list(reports.values()), numbers=list(reports))
     if store:
-        archive.service.store(to_bytes(structured_report([film for film, _ in reports], report)))
+        archive.service.store(to_bytes(structured_report([films[number] for number in reports], report)))
     return _results().keep(graded, study=report.findings())
 
 

@@ -10,7 +10,9 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from kneeoa_hub import FilmReport, KneeOAError
+from kneeoa_hub.imaging.letterbox import Box
 from kneeoa_hub.imaging.refusal import WHOLE_FILM
+from kneeoa_hub.knee import place_names
 from kneeoa_hub.output.knee_view import FilmView
 from kneeoa_hub.output.printable import study_line
 from kneeoa_hub.overlay import film_picture
@@ -43,6 +45,7 @@ class ShownFilm:
         report: The report. Its film is a gray picture of LONGEST_SIDE at most, so that it takes little memory.
         error: The reason why there is no report.
         document: The answer of the API for the film as it was sent.
+        boxes: Each knee's box in the pixels of the film as it was sent.
         crops: Each knee as a JPEG file of the film's own resolution.
         study: Date and accession number of its study as a line, or "".
         content: The file, if it is small enough to be kept, otherwise None.
@@ -54,6 +57,7 @@ class ShownFilm:
     report: FilmReport | None = None
     error: KneeOAError | None = None
     document: dict[str, Any] = field(default_factory=dict)
+    boxes: tuple[Box, ...] = ()
     crops: tuple[bytes, ...] = field(default=(), repr=False)
     study: str = field(default="", repr=False)
     content: bytes | None = field(default=None, repr=False)
@@ -78,6 +82,7 @@ class ShownFilm:
             upload.sha256,
             _small(answer, whole),
             document=answer.to_dict(),
+            boxes=tuple(knee.box for knee in answer.knees),
             crops=crops,
             study=study_line(upload.content),
             content=content,
@@ -105,6 +110,20 @@ class ShownFilm:
         answer = self.report or self.error
         assert answer
         return answer
+
+    @property
+    def places(self) -> list[str]:
+        """A name for each knee by its place in the picture, which says nothing of its side."""
+        assert self.report
+        return place_names([knee.box for knee in self.report.knees])
+
+    @property
+    def measured(self) -> Answer:
+        """The report with boxes in the pixels of the film as it was sent, or the error."""
+        if not self.report:
+            return self.answer
+        knees = zip(self.report.knees, self.boxes, strict=True)
+        return replace(self.report, knees=tuple(replace(knee, box=box) for knee, box in knees))
 
     @property
     def view(self) -> FilmView:

@@ -185,5 +185,5 @@ def _json(films: Sequence[ShownFilm]) -> str:
 
 def _csv(films: Sequence[ShownFilm]) -> str:
     out = io.StringIO()
-    write_csv(((film.name, film.answer) for film in films), out)
+    write_csv(((film.name, film.measured) for film in films), out)
     return out.getvalue()

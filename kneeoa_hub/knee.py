@@ -106,13 +106,13 @@ class KneeGrade:
 
 def knee_names(knees: Sequence[KneeGrade]) -> tuple[str, ...]:
     """Return a name for each knee of a film: by its side, or by its place in the picture if that is not known."""
-    places = _places([knee.box for knee in knees])
+    places = place_names([knee.box for knee in knees])
     return tuple(
         f"{knee.side.capitalize()} knee" if knee.side else place for knee, place in zip(knees, places, strict=True)
     )
 
 
-def _places(boxes: Sequence[Box]) -> list[str]:
+def place_names(boxes: Sequence[Box]) -> list[str]:
     """Return a name for each box by its place, along the direction in which the boxes lie farther apart."""
     if len(boxes) < 2:
         return ["Knee"] * len(boxes)

@@ -72,10 +72,9 @@ class FilmReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values by docs/schemas/report.schema.json."""
-        height, width = self.film.shape
         return {
             "schema_version": SCHEMA_VERSION,
-            "film": {"width": width, "height": height, "quality": self.quality},
+            "film": self.size(),
             "refused": asdict(self.refused) if self.refused else None,
             "knees": [knee.to_dict() for knee in self.knees],
             "warnings": list(self.warnings),
@@ -86,6 +85,11 @@ class FilmReport:
             "disclaimer": DISCLAIMER,
         }
 
+    def size(self) -> dict[str, Any]:
+        """Return the size of the film in pixels, and the quality of its compression, as JSON values."""
+        height, width = self.film.shape
+        return {"width": width, "height": height, "quality": self.quality}
+
     @property
     def names(self) -> tuple[str, ...]:
         """A name for each knee: by its side, or by its place in the picture if the side is not known."""
@@ -95,6 +99,14 @@ class FilmReport:
     def sources(self) -> tuple[int, ...]:
         """For each knee the place of its film among those of the answer; see `StudyReport`."""
         return (0,) * len(self.knees)
+
+    def film_of(self, knee: int) -> "FilmReport":
+        """Return the report of the film of a knee, which is given by its place in `knees`."""
+        return self
+
+    def film_number(self, knee: int) -> int | None:
+        """Return the number of a knee's film among several ones of a study, or None."""
+        return None
 
     @property
     def refusal(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -58,17 +59,35 @@ class StudyReport(FilmReport):
     Attributes:
         films: The reports of its films.
         places: For each knee, the place of its film in `films`.
+        numbers: What the texts call each of `films`.
         priors: Earlier studies of the same patient, oldest first.
     """
 
     films: tuple[FilmReport, ...] = ()
     places: tuple[int, ...] = ()
+    numbers: tuple[int, ...] = ()
     priors: tuple[Prior, ...] = ()
 
     @property
     def sources(self) -> tuple[int, ...]:
         """For each knee the place of its film in `films`."""
         return self.places
+
+    def film_of(self, knee: int) -> FilmReport:
+        """Return the report of the film of a knee, which is given by its place in `knees`."""
+        return self.films[self.places[knee]]
+
+    def film_number(self, knee: int) -> int | None:
+        """Return the number of a knee's film, or None where the study has one film."""
+        return self.numbers[self.places[knee]] if len(self.films) > 1 else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values. Where it has several films, each knee says which one is its own."""
+        document = super().to_dict()
+        for place, knee in enumerate(document["knees"]):
+            if number := self.film_number(place):
+                knee["film"] = {"number": number, **self.film_of(place).size()}
+        return document
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,7 +97,7 @@ class StudyReport(FilmReport):
         return tuple(
             f"{knee.side.capitalize()} knee"
             if knee.side
-            else f"{_name_in_film(self.films[film], knee)} of film {film + 1}"
+            else f"{_name_in_film(self.films[film], knee)} of film {self.numbers[film]}"
             for knee, film in zip(self.knees, self.sources, strict=True)
         )
 
@@ -106,29 +125,35 @@ class StudyReport(FilmReport):
         return tuple(lines)
 
 
-def study_report(films: Sequence[FilmReport], priors: Sequence[Prior] = ()) -> StudyReport:
+def study_report(films: Sequence[FilmReport], priors: Sequence[Prior] = (), numbers: Sequence[int] = ()) -> StudyReport:
     """Make one report from the reports of a study's films, at least one, all by the same model.
 
     Of several films of a knee, the best one counts. It is the film with the fewest warnings, then with the largest knee
     in pixels, then the first. The grade itself never decides. The warnings name the grades on the other films. Knees
     whose side is not known stay apart, since nothing says that two of them are the same knee.
+
+    Args:
+        films: The reports.
+        priors: Earlier studies of the same patient.
+        numbers: What the texts call each film; by default its place, from 1.
     """
+    numbers = tuple(numbers or range(1, len(films) + 1))
     found = [(place, knee) for place, film in enumerate(films) for knee in film.knees]
     chosen, warnings = [], []
     for side in LATERALITIES:
         same = sorted((one for one in found if one[1].side == side), key=lambda one: _badness(films[one[0]], one[1]))
         if same:
             chosen.append(same[0])
-            warnings += _others(side, same, len(films))
+            warnings += _others(side, same, numbers)
     unknown = [one for one in found if one[1].side is None]
     refused = next((film.refused for film in films if film.refused), None)
     if len(films) == 1:
         chosen, warnings = found, list(films[0].warnings)
     else:
         chosen += unknown
-        warnings += [f"Film {place + 1}: {text}" for place, film in enumerate(films) for text in film.warnings]
+        warnings += [f"Film {numbers[place]}: {text}" for place, film in enumerate(films) for text in film.warnings]
         warnings += [
-            f"Film {place + 1} was {'graded by force' if film.knees else 'not graded'}: {film.refused.message}"
+            f"Film {numbers[place]} was {'graded by force' if film.knees else 'not graded'}: {film.refused.message}"
             for place, film in enumerate(films)
             if film.refused and found
         ]
@@ -148,6 +173,7 @@ def study_report(films: Sequence[FilmReport], priors: Sequence[Prior] = ()) -> S
         first.protocol,
         tuple(films),
         tuple(place for place, _ in chosen),
+        numbers,
         tuple(sorted(priors, key=lambda prior: prior.date)),
     )
 
@@ -222,14 +248,14 @@ def _badness(film: FilmReport, knee: KneeGrade) -> tuple[int, int]:
     return len(film.warnings), -(right - left) * (bottom - top)
 
 
-def _others(side: str, same: Sequence[tuple[int, KneeGrade]], count: int) -> list[str]:
+def _others(side: str, same: Sequence[tuple[int, KneeGrade]], numbers: Sequence[int]) -> list[str]:
     """Return a sentence about the films of a knee that do not count, or no sentence if it has one film."""
     if len(same) == 1:
         return []
     others = ", ".join(
-        f"film {place + 1} gives grade {knee.grade}" for place, knee in sorted(same[1:], key=lambda one: one[0])
+        f"film {numbers[place]} gives grade {knee.grade}" for place, knee in sorted(same[1:], key=lambda one: one[0])
     )
-    return [f"The {side} knee is graded on film {same[0][0] + 1} of {count}, the best one; {others}."]
+    return [f"The {side} knee is graded on film {numbers[same[0][0]]}, the best one; {others}."]
 
 
 def _name_in_film(film: FilmReport, knee: KneeGrade) -> str:

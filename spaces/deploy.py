@@ -21,12 +21,11 @@ from kneeoa_hub.hub.client import hub_session
 from kneeoa_hub.hub.pull_push import revision_of
 from kneeoa_hub.hub.retry import with_retries
 
-from .demo.about import SEARCH
 from .demo.pinned import PIN
 
 ROOT = Path(__file__).parent.parent
 OWN = ("app.py", "README.md", "requirements.txt", PIN)
-OWN_FOLDERS = ("demo/", "kneeoa_hub/", f"{SEARCH.as_posix()}/")
+OWN_FOLDERS = ("demo/", "kneeoa_hub/")
 """A deployment replaces these folders as a whole, and leaves other files of the Space alone."""
 
 
@@ -45,7 +44,7 @@ def space_files(model: str, revision: str, preloaded: Sequence[str] = ()) -> dic
     )
     files["README.md"] = (here / "README.md").read_text("utf-8").replace("\n---\n", f"\n{metadata}---\n", 1).encode()
     files[PIN] = (json.dumps({"model": model, "revision": revision}, indent=1) + "\n").encode()
-    for folder, root in (("demo", here), ("kneeoa_hub", ROOT), (SEARCH.as_posix(), ROOT)):
+    for folder, root in (("demo", here), ("kneeoa_hub", ROOT)):
         for path in sorted((root / folder).rglob("*")):
             name = path.relative_to(root).as_posix()
             if path.is_file() and "__pycache__" not in name and not name.startswith("kneeoa_hub/pretrained/"):

@@ -47,8 +47,9 @@ from .networks.half_precision import halve_graph, halve_weights
 from .run import steps
 from .run.estimates import exact
 from .run.weights import weights_in_memory
+from .searching.afterwards import later_search
 from .searching.page import copy_pages
-from .training.found_by import reports_of
+from .training.found_by import REPORT, reports_of
 from .training.members import RECORD, architectures, load_members, read_record
 
 LARGEST_DIFFERENCE = 1e-4
@@ -138,6 +139,7 @@ def renew(
     cross_domain: Path | None = None,
     robustness: Path | None = None,
     audit: Path | None = None,
+    search: Path | None = None,
 ) -> Path:
     """Write a bundle with other measures to the new folder `out`, and return it; its networks and limits stay.
 
@@ -148,16 +150,18 @@ def renew(
         robustness: See `export`; None keeps what the bundle has.
         audit: Output folder of an audit of the bundle's films, whose shortcuts the card lists; None keeps what the
             bundle has.
+        search: Output folder of a search that was made after the training and has the bundle's networks among its
+            trials; the bundle gets its report. None keeps what the bundle has.
 
     Raises:
-        DataError: No measure is given, `out` is not empty, films were changed and graded with another bundle, or the
-            audit is of other films.
+        DataError: No measure is given, `out` is not empty, films were changed and graded with another bundle, the
+            audit is of other films, or the search lacks a network of the bundle.
         OutputError: `out` can't be written.
     """
     _check_empty(out)
-    if not (cross_domain or robustness or audit):
+    if not (cross_domain or robustness or audit or search):
         raise DataError(
-            f"{bundle} is a bundle; give the measures that it gets, --robustness, --cross-domain or --audit."
+            f"{bundle} is a bundle; give the measures that it gets, --robustness, --cross-domain, --audit or --search."
         )
     before = read_bundle(bundle)
     evidence = before.evidence
@@ -174,10 +178,14 @@ def renew(
         evidence = replace(evidence, cross_domain=_cross_domain(cross_domain))
     if audit:
         evidence = replace(evidence, data=_with_shortcuts(evidence.data, audit))
+    if search:
+        evidence = replace(evidence, search=replace(evidence.search, later=later_search(before, search)))
     with _writing(out) as renewed:
         shutil.copytree(bundle, renewed)
         if robustness:
             _copy_picture(robustness, renewed)
+        if search:
+            copy_pages([search / REPORT], renewed / SEARCH_REPORT, "figures/search/")
         _write_evidence(renewed, before.config, evidence)
     return out
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from sqlite3 import Row as DatabaseRow
+from typing import Any
 
 from kneeoa_hub.escaping import escape_cell
 from kneeoa_hub.imaging.identity import date_of, patient_parts
@@ -83,7 +84,7 @@ class StudyRow:
         date: Its date.
         received: When its first film came, in the server's time zone, as `Wanted.day` is.
         films: The number of its films.
-        knees: Side, grade and prediction set of each knee in words.
+        knees: Side, grade, prediction set and likeliest grade of each knee in words.
         state: A key of STATES.
         reason: Why films were not graded or objects not sent, or "".
     """
@@ -95,7 +96,7 @@ class StudyRow:
     date: str
     received: datetime
     films: int
-    knees: tuple[tuple[str, str, str], ...]
+    knees: tuple[tuple[str, str, str, str], ...]
     state: str
     reason: str
 
@@ -160,7 +161,10 @@ def counts(queue: Queue) -> dict[str, int]:
 def as_csv(shown: Iterable[StudyRow]) -> Iterator[str]:
     """Yield the lines of a CSV file: one for each knee, and one for each study without one."""
     yield _line(
-        ("received", "study", "accession", "patient", "date", "films", "side", "grade", "set", "state", "reason")
+        (
+            *("received", "study", "accession", "patient", "date", "films", "side", "grade", "set", "state", "reason"),
+            "likeliest",  # new ones go to the end: programs read it
+        )
     )
     for one in shown:
         about = (
@@ -169,8 +173,8 @@ def as_csv(shown: Iterable[StudyRow]) -> Iterator[str]:
             one.date,
             one.films,
         )
-        for knee in one.knees or (("", "", ""),):
-            yield _line((*about, *knee, one.state, escape_cell(one.reason)))
+        for side, grade, grade_set, likeliest in one.knees or (("", "", "", ""),):
+            yield _line((*about, side, grade, grade_set, one.state, escape_cell(one.reason), likeliest))
 
 
 def _line(cells: Sequence[object]) -> str:
@@ -179,9 +183,15 @@ def _line(cells: Sequence[object]) -> str:
     return out.getvalue()
 
 
+def _likeliest(knee: dict[str, Any]) -> str:
+    """Return the likeliest grade of a knee as the queue keeps it. Of equal ones, the lowest counts."""
+    probabilities = knee["probabilities"]
+    return str(probabilities.index(max(probabilities)))
+
+
 def _row(queue: Queue, found: DatabaseRow) -> StudyRow:
     knees = tuple(
-        (knee["side"] or "not known", str(knee["grade"]), span(knee["grade_set"]))
+        (knee["side"] or "not known", str(knee["grade"]), span(knee["grade_set"]), _likeliest(knee))
         for knee in json.loads(found["knees"])
     )
     return StudyRow(

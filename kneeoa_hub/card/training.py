@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..bundle import BundleConfig, InputConfig
-from ..evidence import Estimate, Evidence, ExportEvidence, MemberEvidence, SearchEvidence
+from ..evidence import Estimate, Evidence, ExportEvidence, LaterSearch, MemberEvidence, SearchEvidence
 from ..sources import title
 from .text import escaped, listed, section, table
 
@@ -90,11 +90,26 @@ def _lessons(own: str, evidence: Evidence) -> Iterator[str]:
 
 def _searched(search: SearchEvidence) -> str:
     if not search.trials.value or not search.best_val_qwk:
-        return "The architectures were chosen by name, without a search."
+        later = f" {searched_later(search.later)}" if search.later else ""
+        return f"The architectures were chosen by name, without a search.{later}"
     return (
         f"Keras Tuner ({search.tuner}) ran {search.trials.value:.0f} trials. The best trial reached a"
         f" validation QWK of {search.best_val_qwk.value:.3f} within its short training (best.json sha256"
         f" `{search.best_json_sha256[:16]}`)."
+    )
+
+
+def searched_later(later: LaterSearch) -> str:
+    """Return in words what a search found that was made after the training."""
+    trials = [
+        f"{name} is trial {one.trial}, number {one.place} of the {later.longest} longest trials, with a log loss of"
+        f" {one.val_log_loss:.3f} on validation films"
+        for name, one in later.networks.items()
+    ]
+    return (
+        f"After their training, Keras Tuner ({later.tuner}) ran a search with these networks among its {later.trials}"
+        f" trials, each with at most {later.films:,} training films and {later.epochs} epochs. {'; '.join(trials)}. By"
+        f" its rule, the ensemble of that search has the trials {listed(later.chosen)}."
     )
 
 

@@ -53,6 +53,29 @@ class DataEvidence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrialOfNetwork:
+    """The trial of a search that has the network of a member of the bundle."""
+
+    trial: Annotated[str, "Its number."]
+    place: Annotated[int, Range(1), "Its place among the longest trials; 1 is the best."]
+    val_log_loss: Annotated[Estimate, "Its log loss on validation films."]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaterSearch:
+    """A search that was made after the networks of a bundle were trained, and has them among its trials."""
+
+    tuner: Annotated[str, "hyperband, bayesian or random."]
+    objective: Annotated[str, "log_loss or qwk."]
+    trials: Annotated[int, Range(1), "Finished trials."]
+    longest: Annotated[int, Range(1), "Of these, trials of the most epochs."]
+    films: Annotated[int, Range(1), "Training films of a trial, at most."]
+    epochs: Annotated[int, Range(1), "Epochs of the longest trials."]
+    networks: Annotated[dict[str, TrialOfNetwork], "By member, the longest trial with its network."]
+    chosen: Annotated[tuple[str, ...], "Trials that make the ensemble of the search, by its rule."]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchEvidence:
     """How the architecture was found."""
 
@@ -64,6 +87,7 @@ class SearchEvidence:
     ] = None
     best_json_sha256: Annotated[str, "sha256 of the search's best.json; empty without a search."] = ""
     settings: Annotated[dict[str, Any], "The arguments of the search."] = field(default_factory=dict)
+    later: Annotated[LaterSearch | None, "A search after the training, of a bundle that no search found."] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ START_SECONDS = 60
 """A process must be ready within a minute. It needs half a second, or longer on a busy machine."""
 KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
 """A process gets these environment variables. Tokens and keys are not among them."""
+NOT_STARTED = "No process can be started that decodes films; see the error above, or set KNEEOA_DECODE_PROCESS=0."
 
 
 class DecodeProcesses:
@@ -47,7 +48,7 @@ class DecodeProcesses:
         self._count, self._limits = count, limits
         self._lock = threading.Lock()
         self._pid = 0
-        self._idle: queue.LifoQueue[_Process] = queue.LifoQueue()
+        self._idle: queue.LifoQueue[_Process | None] = queue.LifoQueue()
         self._begin()
 
     def __call__(self, content: bytes, name: str, limits: Limits) -> Film:
@@ -62,12 +63,21 @@ class DecodeProcesses:
         idle = self._idle
         process = idle.get()
         try:
+            process = process or self._started()
+            if not process:
+                raise KneeOAError(NOT_STARTED)
             return process.decode(content, name, limits)
         finally:
-            if process.ended:
+            if process and process.ended:
                 process.stop()
-                process = _Process(self._limits)
-            idle.put(process)
+                process = self._started()
+            idle.put(process)  # also where none could be started: the next film tries again
+
+    def _started(self) -> "_Process | None":
+        """Start a process, or return None where the system has none left, or no memory for it."""
+        with suppress(OSError):
+            return _Process(self._limits)
+        return None
 
     def _begin(self) -> None:
         """Start the processes, also after a fork, since two processes cannot share them."""
@@ -76,7 +86,7 @@ class DecodeProcesses:
                 return
             self._pid, self._idle = os.getpid(), queue.LifoQueue()
             for _ in range(self._count):
-                self._idle.put(_Process(self._limits))
+                self._idle.put(self._started())
 
 
 class _Process:
@@ -86,47 +96,49 @@ class _Process:
         shared = [self._memory.handle] if self._memory else []
         environ = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         environ["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        with other:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", WORKER, *map(str, (other.fileno(), limits.max_pixels, *shared))],
-                env=environ,
-                pass_fds=[other.fileno(), *shared],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
+        try:
+            with other:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", WORKER, *map(str, (other.fileno(), limits.max_pixels, *shared))],
+                    env=environ,
+                    pass_fds=[other.fileno(), *shared],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                )
+        finally:
+            for handle in shared:
+                os.close(handle)  # the memory stays mapped
         self._file = self._socket.makefile("rwb")
         self._ready = self.ended = False
-        for handle in shared:
-            os.close(handle)  # the memory stays mapped
         self.stop = weakref.finalize(self, _stop, self._process, self._socket, os.getpid())
 
     def decode(self, content: bytes, name: str, limits: Limits) -> Film:
+        # Until a whole answer has been read: an interrupt would leave it to the next film.
+        self.ended = True
         try:
             if not self._ready:
                 self._socket.settimeout(START_SECONDS)
                 self._receive()
                 self._ready = True
         except (OSError, EOFError):
-            self.ended = True
-            raise KneeOAError(
-                "No process can be started that decodes films; see the error above, or set KNEEOA_DECODE_PROCESS=0."
-            ) from None
+            raise KneeOAError(NOT_STARTED) from None
+        error: KneeOAError | None = None
         try:
             self._socket.settimeout(WALL_SECONDS)
             send(self._file, [len(content), name, *astuple(limits)], content)
             answer = self._receive()
             if "error" in answer:
-                error: KneeOAError = getattr(errors, answer["error"])(answer["message"])
+                error = getattr(errors, answer["error"])(answer["message"])
             else:
-                pixels = self._pixels(answer.pop("shape"), answer.pop("place"), limits)
-                return Film(pixels, name, **fields_of(answer))
+                film = Film(self._pixels(answer.pop("shape"), answer.pop("place"), limits), name, **fields_of(answer))
         except TimeoutError:
-            self.ended = True
             raise _too_slow(name) from None
         except Exception:  # a process that a film has broken may answer anything
-            self.ended = True
             raise self._why_ended(name) from None
-        raise error
+        self.ended = False
+        if error:
+            raise error
+        return film
 
     def _pixels(self, shape: tuple[int, int], place: int | None, limits: Limits) -> np.ndarray:
         if math.prod(shape) > limits.max_pixels:

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import DamagedFilm, FilmTooLarge, MissingExtra, UnsupportedFilm
 from .bounds import bounded
 from .deflated import inflated_header
-from .dicom_values import as_typed
+from .dicom_values import as_typed, several
 from .formats import is_dicom
 from .quiet import quiet_logs, quiet_warnings
 
@@ -171,7 +171,7 @@ def date_of(text: str) -> str:
 def _text(header: Any, keyword: str) -> str:
     """Return a value without padding, or "" for a value that cannot be read or is not one text."""
     try:
-        value = header.get(keyword)
+        values = several(header, keyword)
     except Exception:  # pydicom raises many kinds for a malformed element
         return ""
-    return "" if value is None or isinstance(value, (bytes, list, tuple)) else as_typed(str(value)).strip(" \0")
+    return as_typed(str(values[0])).strip(" \0") if len(values) == 1 else ""

@@ -7,6 +7,7 @@ import numpy as np
 from .dicom_header import SIDES
 from .film import Film
 from .letterbox import Box
+from .locate import apart, middle
 from .markers import Marker
 from .page import gray_steps, page_gray
 from .percentiles import median
@@ -17,7 +18,7 @@ SIDE_WARNING = (
 )
 """A film gets this warning if only the convention gives the sides."""
 STACKED_WARNING = "The knees do not lie side by side on the film, so their sides are not known."
-"""A film gets this warning if one of its two knees is above the other."""
+"""A film gets this warning if its two knees lie farther apart downwards than across, or at one place."""
 MIRRORED_WARNING = (
     "By the film's header the picture is mirrored: the patient's left knee is at the upright picture's left."
 )
@@ -63,6 +64,9 @@ def knee_sides(
     Returns:
         "left", "right" or None for each of `screening.boxes`, and the warnings about them.
     """
+    if whole := screening.chosen_from:  # a knee that the caller left out still tells which side the other one is
+        sides, warnings = knee_sides(film, whole, read_markers)
+        return tuple(sides[whole.boxes.index(box)] for box in screening.boxes), warnings
     boxes, read_on_film = screening.boxes, lambda: on_the_film(read_markers(), screening.film.pixels)
     found, unknown = {*boxes, *screening.doubtful}, (None,) * len(boxes)
     if len(found) == 1:
@@ -73,7 +77,8 @@ def knee_sides(
         return unknown, (SEVERAL_KNEES_WARNING.format(side=film.side),)
     if len(boxes) != 2 or len(found) != 2:
         return unknown, ()
-    if boxes[0][2] > boxes[1][0]:
+    (x, y), (other_x, other_y) = middle(boxes[0]), middle(boxes[1])
+    if abs(other_x - x) <= abs(other_y - y) or not apart(boxes[0], boxes[1]):
         return unknown, (STACKED_WARNING,)
     turns = screening.pose[0]
     said, read = right_of_upright(film, turns), _right_by_markers(read_on_film(), boxes[0], boxes[1])

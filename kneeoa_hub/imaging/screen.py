@@ -54,6 +54,7 @@ class Screening:
         origin: Left and top of `film` in the given film, in square pixels, before it was turned upright.
         regions: The region that is graded for each box, see `locate.graded_regions`. Empty means the box itself.
         supported: The members of `boxes` that are accepted only because of the knee beside them, see `pairs`.
+        chosen_from: The screening of all knees, where the caller left out some of them.
     """
 
     film: Film
@@ -64,6 +65,7 @@ class Screening:
     origin: tuple[int, int] = (0, 0)
     regions: tuple[Region, ...] = ()
     supported: tuple[Box, ...] = ()
+    chosen_from: "Screening | None" = None
 
     @property
     def accepted(self) -> int:
@@ -103,7 +105,7 @@ class Screener:
         found = self._screened(film)
         if boxes is None:
             return found
-        return _with_these_alone(found, boxes) or self._with_given_boxes(film, boxes)
+        return _with_these_alone(found, boxes) or _beside(self._with_given_boxes(film, boxes), found)
 
     def _screened(self, film: Film) -> Screening:
         screening = self._of_part(film, _content(film))
@@ -281,7 +283,16 @@ def _with_these_alone(found: Screening, boxes: tuple[Box, ...]) -> Screening | N
         return None
     knees, regions = tuple(found.boxes[place] for place in kept), tuple(found.graded[place] for place in kept)
     supported = tuple(box for box in found.supported if box in knees)
-    return replace(found, boxes=knees, regions=regions, doubtful=(), supported=supported)
+    return replace(found, boxes=knees, regions=regions, doubtful=(), supported=supported, chosen_from=found)
+
+
+def _beside(given: Screening, found: Screening) -> Screening:
+    """Return the screening of a single box that a caller drew, which also knows of the knees beside that box."""
+    if found.refused or given.pose[0] or len(given.boxes) != 1:
+        return given
+    places = [_in_square_pixels(box, found) for box in found.boxes]
+    others = [place for place in places if apart(place, given.boxes[0])]
+    return replace(given, chosen_from=replace(given, boxes=tuple(sorted((*given.boxes, *others))))) if others else given
 
 
 def _not_accepted(boxes: Sequence[Box], verdicts: Sequence[Verdict]) -> tuple[Box, ...]:

@@ -112,7 +112,7 @@ def secondary_capture(film: bytes, report: FilmReport, edition: str = "") -> Any
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         **_common(highdicom, report, CAPTURE_SERIES, [header], edition),
     )
-    # highdicom accepts neither an empty orientation nor one between two directions
+    # highdicom accepts neither an empty orientation nor one between two directions; an unknown one stays empty
     made.PatientOrientation = header.PatientOrientation
     aspect = read_statements(header).aspect
     if is_possible(aspect) and not is_square(aspect):  # the overlay has the pixels of the film

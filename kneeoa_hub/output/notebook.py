@@ -26,7 +26,7 @@ PICTURE_SIDE = 640
 """The longest side of the overlay in a notebook has 640 pixels. A larger film is shrunk."""
 KNEE_SIDE = 256
 """The longest side of a knee's heatmap has 256 pixels."""
-WHOLE = ("knee", "grade", "likeliest", "left", "top", "right", "bottom")
+WHOLE = ("knee", "grade", "likeliest", "left", "top", "right", "bottom", "film_number")
 """These columns hold whole numbers, which are missing for a film without knees."""
 TEXT = ("film", "side", "label", "refused", "error", "model", "revision", "warnings", "protocol")
 REAL = ("severity", "oa_probability", "p0", "p1", "p2", "p3", "p4", "level", "quality")

@@ -33,7 +33,7 @@ malformed one.
 VALUES = {"PatientSex": "[MFO]", "PatientOrientation": "[LRAPHF]{1,3}"}
 """An element may have only these values, although its value representation alone allows others."""
 ASSUMED_ORIENTATION = ("L", "F")
-"""A header without an orientation gets this one: a frontal film of a standing patient, seen from the front."""
+"""The orientation of a frontal film of a standing patient, seen from the front."""
 UTF_8 = "ISO_IR 192"
 
 
@@ -59,8 +59,6 @@ def taken_over(film: bytes, *needed: str) -> Any:
         # Longer values are those of private elements and of overlays, which no object takes over.
         header = pydicom.dcmread(read, VALUE_BYTES, stop_before_pixels=True, force=True)
     taken = pydicom.Dataset()
-    if "PatientOrientation" not in header:
-        taken.PatientOrientation = list(ASSUMED_ORIENTATION)
     for tag in header.keys():  # noqa: SIM118  # iteration over a dataset fails at the first element that cannot be read
         try:
             element = header[tag]

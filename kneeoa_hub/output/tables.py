@@ -10,13 +10,13 @@ from typing import Any, TextIO
 from ..errors import KneeOAError
 from ..escaping import escape_cell, escape_for_terminal
 from ..knee import KneeGrade, percent, span
-from ..report import DISCLAIMER, Answer
+from ..report import DISCLAIMER, Answer, FilmReport
 
 CSV_COLUMNS: tuple[str, ...] = (
     *("film", "knee", "side", "grade", "label", "severity", "oa_probability"),
     *("p0", "p1", "p2", "p3", "p4", "grade_set", "level", "refused", "error", "model", "revision"),
     *("warnings", "likeliest", "left", "top", "right", "bottom", "quality"),
-    "protocol",  # new ones go to the end: programs read it
+    *("protocol", "film_number"),  # new ones go to the end: programs read it
 )
 BETWEEN_WARNINGS = " | "
 """This stands between two warnings in one cell."""
@@ -79,19 +79,24 @@ def rows(film: str, answer: Answer) -> Iterator[dict[str, Any]]:
         return
     common: dict[str, Any] = {"film": film, "model": answer.model, "revision": answer.revision}
     common |= {"refused": answer.refused.reason} if answer.refused else {}
-    common |= {"quality": round(answer.quality)} if answer.quality is not None else {}
     common |= {"protocol": answer.protocol} if answer.protocol else {}
     if not answer.knees:
-        yield common | _warnings(answer.warnings)
+        yield common | _quality(answer) | _warnings(answer.warnings)
     for number, (name, knee) in enumerate(zip(answer.names, answer.knees, strict=True)):
         others = set(answer.names) - {name}
         values = _warnings([text for text in answer.warnings if not _is_about(text, others)])
         values |= {"knee": number, "grade": knee.grade, "label": knee.label, "likeliest": knee.likeliest}
         values |= {"side": knee.side} if knee.side else {}
+        values |= _quality(answer.film_of(number))
+        values |= {"film_number": place} if (place := answer.film_number(number)) else {}
         values |= {"severity": knee.severity, "oa_probability": knee.oa_probability}
         values |= {f"p{grade}": p for grade, p in enumerate(knee.probabilities)}
         values |= dict(zip(("left", "top", "right", "bottom"), knee.box, strict=True))
         yield common | values | {"grade_set": knee.grade_set, "level": answer.level}
+
+
+def _quality(film: FilmReport) -> dict[str, int]:
+    return {} if film.quality is None else {"quality": round(film.quality)}
 
 
 def _warnings(texts: Sequence[str]) -> dict[str, Any]:

@@ -61,7 +61,8 @@ def compared(paths: tuple[str, str], then: Answer, now: Answer) -> Html:
         now: The answer for the later film.
     """
     before, after = map(_identity, paths)
-    return comparison(then, now, "", why_not_compared(before, after), unchecked(before, after))
+    doubts = filter(None, (unchecked(before, after), _unsided(then, now)))
+    return comparison(then, now, "", why_not_compared(before, after), " ".join(doubts))
 
 
 def pairs(then: FilmReport, now: FilmReport) -> Iterator[tuple[KneeGrade, KneeGrade]]:
@@ -86,9 +87,16 @@ def _changes(then: FilmReport, now: FilmReport) -> Html:
             _NOTE,
             text="The two films show no knee in common. Send two films of the same knee, or two films with both knees.",
         )
-    open_side = any((before.side is None) != (after.side is None) for before, after in found)
-    doubt = [fill(_NOTE, text="The header of one film does not name the side, so the two knees may differ.")]
-    return join([*doubt * open_side, *(_change(before, after) for before, after in found), fill(_HINT, text=CAUTION)])
+    return join([*(_change(before, after) for before, after in found), fill(_HINT, text=CAUTION)])
+
+
+def _unsided(then: Answer, now: Answer) -> str:
+    """Return a caution where nothing says that the only knees of two films are of one side, or ""."""
+    if isinstance(then, KneeOAError) or isinstance(now, KneeOAError):
+        return ""
+    if all(before.side and after.side for before, after in pairs(then, now)):
+        return ""
+    return "At least one film does not name the side of its knee; check that both show the same knee."
 
 
 def _change(before: KneeGrade, after: KneeGrade) -> Html:

@@ -50,7 +50,7 @@ _KNEES = Template('<div class="knees">$panels</div>\n')
 _TABBED = Template("""<div class="knees tabbed" role="group" aria-label="Knees of this film">$tabs$panels</div>
 """)
 _TAB = Template("""<input type="radio" name="$anchor-knee" id="$anchor-knee-$number"$checked>\
-<label for="$anchor-knee-$number">$name $badge</label>
+<label for="$anchor-knee-$number">$name $badge$likeliest</label>
 """)
 
 
@@ -120,7 +120,7 @@ def pictures(report: FilmReport) -> Html:
                 above=above,
                 heatmap=heatmap_address(knee),
                 side=f"{knee.side.capitalize()}: " if knee.side else "",
-                grade=knee.grade,
+                grade=f"{knee.grade} (likeliest {knee.likeliest})" if knee.likeliest != knee.grade else knee.grade,
             )
             for knee in report.knees
         )
@@ -140,6 +140,7 @@ def knees(views: Sequence[KneeView], anchor: str) -> Html:
             number=number,
             name=view.name,
             badge=badge(view.grade.value),
+            likeliest=f" likeliest {view.likeliest.value}" if view.note else "",
             checked=Html("" if number > 1 else " checked"),
         )
         for number, view in enumerate(views, 1)

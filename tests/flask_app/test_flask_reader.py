@@ -11,9 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from PIL import Image
 
+from benchmarks.film_kinds import picture
 from flask_app import create_app
 from flask_app.store import Reading, Readings, ReadingsUnavailable, agreement, as_csv
 from kneeoa_hub import KneeGrader
@@ -126,6 +129,15 @@ def test_a_reader_may_grade_before_the_answer_is_shown(client: FlaskClient, film
     assert "before seeing the model" in shown.text
     assert 'class="verdict"' in shown.text
     assert "Graded before the model" in client.get("/readings").text
+
+
+def test_a_reader_who_grades_first_is_told_which_knee_is_which_and_no_side(client: FlaskClient, films: dict[str, Path]):
+    film = np.asarray(Image.open(films["both-knees"]))
+    for turns, first in ((0, "left"), (1, "bottom")):
+        turned = picture(np.ascontiguousarray(np.rot90(film, turns)), "PNG")
+        page = submit(client, "/", {"film": [(io.BytesIO(turned), "x.png")], "blind": "1"}, follow_redirects=True)
+        assert f"knee at the picture&#39;s {first}" in page.text
+        assert "right knee" not in page.text.lower()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from flask_app.results import KEPT_SECONDS, MOST_BYTES, ResultGone, Results
 from flask_app.uploads import Upload
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.imaging.phantom import knee_film
+from kneeoa_hub.output.tables import rows
 from kneeoa_hub.settings import Settings
 
 from ..support.flask_requests import URN, assert_problem, post, result_address, submit
@@ -88,6 +89,8 @@ def test_the_boxes_of_a_large_film_are_in_its_own_pixels(
     assert film.report
     assert max(film.report.film.shape) == LONGEST_SIDE
     assert film.document["knees"][0]["box"] == list(grader.grade(pixels, force=True).knees[0].box)
+    row = next(rows("film", film.measured))
+    assert [row[edge] for edge in ("left", "top", "right", "bottom")] == film.document["knees"][0]["box"]
     left, top, right, bottom = film.report.knees[0].box
     assert 0 <= left < right <= film.report.film.shape[1]
     assert 0 <= top < bottom <= film.report.film.shape[0]

@@ -135,3 +135,33 @@ def test_the_grader_of_the_library_decodes_in_processes_by_a_setting(monkeypatch
     for thread in threads:
         thread.join()
     assert [answer.to_dict() for answer in answers] == [here.to_dict()] * 4
+
+
+def test_an_interrupt_leaves_no_answer_to_the_next_film(processes: DecodeProcesses, monkeypatch: pytest.MonkeyPatch):
+    other = knee_film(4, 3, bits=16).pixels.astype(np.uint16)
+    with monkeypatch.context() as patch:
+        patch.setattr(decode_process.json, "loads", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            decode(picture(FILM, "PNG"), file_decoder=processes)
+    film = decode(picture(other, "PNG"), file_decoder=processes)
+    np.testing.assert_array_equal(film.pixels, decode(picture(other, "PNG")).pixels)
+
+
+def _interrupted(line: bytes) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_process_that_can_not_be_started_is_an_error_of_one_film(monkeypatch: pytest.MonkeyPatch):
+    def no_process(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    processes = DecodeProcesses(1, Limits())
+    with monkeypatch.context() as patch:
+        patch.setattr(decode_process.json, "loads", _interrupted)
+        patch.setattr(decode_process.subprocess, "Popen", no_process)
+        with pytest.raises(KeyboardInterrupt):
+            decode(picture(FILM, "PNG"), file_decoder=processes)
+        for _ in range(2):
+            with pytest.raises(KneeOAError, match="No process can be started that decodes films"):
+                decode(picture(FILM, "PNG"), file_decoder=processes)
+    np.testing.assert_array_equal(decode(picture(FILM, "PNG"), file_decoder=processes).pixels, FILM)

@@ -46,11 +46,30 @@ def test_knees_one_above_the_other_have_no_sides(grader):
     report = grader.grade(stacked)
     assert [knee.side for knee in report.knees] == [None, None]
     assert report.warnings[:1] == (STACKED_WARNING,)
-    beside = [(20, 20, 220, 220), (200, 20, 420, 220)], [(20, 20, 220, 220), (220, 20, 420, 220)]
-    assert [[knee.side for knee in grader.grade(stacked, boxes=boxes, force=True).knees] for boxes in beside] == [
-        [None, None],
-        ["right", "left"],
-    ]
+    at_one_place, close = [(20, 20, 220, 220), (80, 20, 280, 220)], [(20, 20, 220, 220), (190, 20, 390, 220)]
+    assert [
+        [knee.side for knee in grader.grade(stacked, boxes=boxes, force=True).knees] for boxes in (at_one_place, close)
+    ] == [[None, None], ["right", "left"]]
+
+
+@pytest.mark.parametrize(
+    ("header", "sides"),
+    [
+        ({}, ["right", "left"]),
+        ({"PatientOrientation": ["R", "F"]}, ["left", "right"]),
+        ({"Laterality": "R"}, [None, None]),
+    ],
+)
+def test_a_knee_whose_neighbour_the_caller_left_out_keeps_its_side(grader, both, header, sides):
+    film = dicom(both, **header)
+    report = grader.grade(film)
+    assert [knee.side for knee in report.knees] == sides
+    for one in report.knees:
+        (alone,) = grader.grade(film, boxes=[one.box]).knees
+        assert (alone.side, alone.probabilities) == (one.side, pytest.approx(one.probabilities, abs=1e-5))
+        left, top, right, bottom = one.box
+        (drawn,) = grader.grade(film, boxes=[(left + 10, top + 10, right - 10, bottom - 10)]).knees
+        assert drawn.side == one.side
 
 
 @pytest.mark.parametrize(

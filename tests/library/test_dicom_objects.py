@@ -16,6 +16,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from benchmarks.film_kinds import PATIENT, PATIENT_ID, PREAMBLE, bare, dicom
 from kneeoa_hub.cli import main
 from kneeoa_hub.errors import DamagedFilm, FilmError, FilmTooLarge, UnsupportedFilm
+from kneeoa_hub.imaging.identity import read_identity
 from kneeoa_hub.imaging.phantom import two_knee_film
 from kneeoa_hub.output.dicom import secondary_capture, structured_report, to_bytes
 from kneeoa_hub.output.sidecars import DicomObjects
@@ -83,6 +84,18 @@ def test_a_validator_accepts_the_objects_of_each_film(header, grader, tmp_path):
     assert (capture.get("Laterality"), capture.get("ImageLaterality")) == header[1:]
     accepted(to_bytes(structured_report(film, report)), tmp_path / "sr.dcm")
     accepted(to_bytes(capture), tmp_path / "sc.dcm")
+
+
+@pytest.mark.parametrize("given", [None, ["R", "F"]])
+def test_a_capture_has_the_orientation_of_its_film_and_invents_none(given, grader):
+    film = study(PatientOrientation=given)
+    assert (secondary_capture(film, grader.grade(film)).PatientOrientation or None) == given
+
+
+def test_an_identifier_of_several_values_is_none():
+    film = study(PatientID=["1", "2"], AccessionNumber=["A1", "A2"])
+    found = read_identity(film)
+    assert (found.patient_id, found.accession) == ("", "")
 
 
 def accepted(made: bytes, path) -> None:

@@ -11,9 +11,11 @@ import pytest
 from kneeoa_hub.imaging.identity import FilmIdentity, names_patient, read_identity
 from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.output.dicom import structured_report
+from kneeoa_hub.output.tables import rows
 from kneeoa_hub.study import Prior, PriorKnee, study_report, unchecked, why_not_compared
 
 from ..support.dicom_films import ODD, changed, study
+from ..support.schemas import schema
 
 
 @cache
@@ -43,6 +45,10 @@ def test_two_films_of_one_knee_each_are_one_answer(left, right):
     assert report.sources == (1, 0)
     assert report.findings().count("Kellgren-Lawrence grade") == 2
     assert report.to_dict()["knees"][0]["side"] == "right"
+    films = [(knee["film"]["number"], knee["film"]["width"]) for knee in report.to_dict()["knees"]]
+    assert films == [(2, right.film.shape[1]), (1, left.film.shape[1])]
+    schema("report").validate(report.to_dict())
+    assert [row["film_number"] for row in rows("study", report)] == [2, 1]
     assert report.overlay().width == left.overlay().width + right.overlay().width
 
 
@@ -52,10 +58,11 @@ def test_of_several_films_of_a_knee_the_best_one_counts_and_the_others_are_named
     report = study_report([worse, right])
     assert report.knees == right.knees
     assert report.sources == (1,)
-    assert report.warnings[0] == (
-        f"The right knee is graded on film 2 of 2, the best one; film 1 gives grade {knee.grade}."
-    )
+    assert report.warnings[0] == (f"The right knee is graded on film 2, the best one; film 1 gives grade {knee.grade}.")
     assert "Film 1: The exposure is extreme." in report.warnings
+    numbered = study_report([worse, right], numbers=[2, 3])
+    assert numbered.warnings[0].startswith("The right knee is graded on film 3, the best one; film 2 gives")
+    assert "Film 2: The exposure is extreme." in numbered.warnings
     larger = replace(right, knees=(replace(right.knees[0], box=(0, 0, 223, 223), grade=0),))
     smaller = replace(right, knees=(replace(right.knees[0], box=(9, 9, 99, 99), grade=4),))
     assert study_report([smaller, larger]).knees == larger.knees

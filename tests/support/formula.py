@@ -45,8 +45,8 @@ class Formula:
             "qwk_error": 0.03,
             "seconds": 30.0 * epochs,
             "parameters": 1000.0,
-            "bytes": 4000.0 * (2 if values["block"] == "plain" else 1),
-            "milliseconds": 2.0 if values["block"] == "plain" else 3.0,
+            "bytes": 4000.0 * (2 if values.get("block") == "plain" else 1),
+            "milliseconds": 2.0 if values.get("block") == "plain" else 3.0,
         }
 
 

@@ -13,6 +13,7 @@ from kneeoa_hub.hub.pull_push import pull
 from tuning.__main__ import main
 
 SHIPPED = pull()
+FINGERPRINT = read_bundle(SHIPPED).evidence.data.fingerprint
 
 
 @pytest.fixture
@@ -65,6 +66,46 @@ def test_the_card_gets_the_shortcuts_of_a_later_audit_of_the_same_films(audited:
     assert "| oai | a new probe |" in (renewed.folder / "README.md").read_text("utf-8")
 
 
+def test_a_later_search_tells_which_of_its_trials_have_the_networks_of_a_bundle(
+    audited: Path, tmp_path: Path, formulas: None
+) -> None:
+    from tuning.export import renew
+    from tuning.search import search
+    from tuning.searching.settings import SearchSettings
+
+    audit = shutil.copytree(audited, tmp_path / "audit")
+    record = json.loads((audit / "audit.json").read_text("utf-8"))
+    (audit / "audit.json").write_text(json.dumps(record | {"fingerprint": FINGERPRINT}), "utf-8")
+    only = {"backbone": ["lite0", "lite1"], "size": ["288"], "fold": ["True"], "dropout": ["0.3"], "dense": [""]}
+    settings = SearchSettings(tuner="random", trials=3, epochs=3, space="full", only=only)
+    out, renewed = tmp_path / "search", tmp_path / "renewed"
+    search(audit, out, settings)
+    with pytest.raises(DataError, match="searched on other films"):
+        renew(SHIPPED, renewed, search=other_films(out, tmp_path / "other", audited))
+    bundle = read_bundle(renew(SHIPPED, renewed, search=out))
+    later = bundle.evidence.search.later
+    assert later
+    assert (later.trials, later.longest, later.epochs) == (3, 3, 3)
+    assert {name: trial.trial for name, trial in later.networks.items()} == {"lite0-d": "0", "lite1-d": "1"}
+    assert {trial.val_log_loss.n for trial in later.networks.values()} == {20}
+    card = (renewed / "README.md").read_text("utf-8")
+    assert "lite0-d is trial 0, number" in card
+    assert "of the 3 longest trials" in card
+    assert "## Rungs" in (renewed / "search.md").read_text("utf-8")
+    assert (renewed / "figures" / "search" / "search.png").is_file()
+    shutil.rmtree(out / "tuner" / "trial_1")
+    with pytest.raises(DataError, match="The network lite1-d is none of the longest trials"):
+        renew(SHIPPED, tmp_path / "again", search=out)
+
+
+def other_films(search: Path, folder: Path, audit: Path) -> Path:
+    """Return a copy of a search that names another audit."""
+    shutil.copytree(search, folder)
+    record = json.loads((folder / "step.json").read_text("utf-8"))
+    (folder / "step.json").write_text(json.dumps(record | {"input": str(audit)}), "utf-8")
+    return folder
+
+
 @pytest.mark.parametrize("what", ["name", "revision"])
 def test_measures_of_another_bundle_are_refused(what: str, measured: Path, tmp_path: Path) -> None:
     from tuning.export import renew
@@ -82,7 +123,7 @@ def test_measures_of_another_bundle_are_refused(what: str, measured: Path, tmp_p
     [
         (["--version", "2.0"], "--version"),
         (["--locator", "somewhere"], "--locator"),
-        ([], "--robustness, --cross-domain or --audit"),
+        ([], "--robustness, --cross-domain, --audit or --search"),
     ],
 )
 def test_a_bundle_keeps_its_name_and_networks(

@@ -9,7 +9,13 @@ from kneeoa_hub.errors import SettingsError
 from ..run import console
 from .command import Command
 
-TEXTS, MEASURES = ("name", "version"), ("cross_domain", "robustness", "audit")
+TEXTS = ("name", "version")
+LATER = {
+    "audit": "the output of evaluate, which knows its audit",
+    "search": "the output of evaluate, which knows the search that found its members",
+}
+"""Only a bundle gets these, and why."""
+MEASURES = ("cross_domain", "robustness", *LATER)
 FOLDERS = ("locator", "gate", *MEASURES)
 """These options of `export` are texts, and those files or folders."""
 
@@ -66,6 +72,8 @@ def _export_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--robustness", metavar="DIR", help=robustness)
     audit = "audit of the films of the bundle that is given with --data: its shortcuts, for the card"
     step.add_argument("--audit", metavar="DIR", help=audit)
+    search = "search that has the networks of the bundle that is given with --data among its trials: its report"
+    step.add_argument("--search", metavar="DIR", help=search)
 
 
 def _export(options: argparse.Namespace) -> str:
@@ -76,13 +84,14 @@ def _export(options: argparse.Namespace) -> str:
     folders: dict[str, Any] = {name: Path(given) for name in FOLDERS if (given := getattr(options, name))}
     texts: dict[str, Any] = {name: given for name in TEXTS if (given := getattr(options, name))}
     if not (data / CONFIG).is_file():
-        if options.audit:
-            raise SettingsError(f"--audit: {data} is the output of evaluate, which knows its audit; leave --audit out.")
+        for name in LATER:
+            if getattr(options, name):
+                raise SettingsError(f"--{name}: {data} is {LATER[name]}; leave --{name} out.")
         return f"bundle: {export(data, out, **texts, **folders)}"
     if kept := sorted({*texts, *folders}.difference(MEASURES)):
         raise SettingsError(
             f"--{kept[0]}: {data} is a bundle, which keeps its name, version and networks; it can only get other"
-            " measures, with --robustness, --cross-domain and --audit."
+            " measures, with --robustness, --cross-domain, --audit and --search."
         )
     return f"bundle: {renew(data, out, **folders)}"
 
@@ -91,8 +100,8 @@ EXPORT = Command(
     "export",
     "write the bundle",
     "python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle",
-    "output of evaluate; or a bundle, which gets the measures of --robustness, --cross-domain and --audit and stays the"
-    " same otherwise",
+    "output of evaluate; or a bundle, which gets the measures of --robustness, --cross-domain, --audit and --search and"
+    " stays the same otherwise",
     _export_options,
     _export,
     out="folder of the bundle, new or empty",

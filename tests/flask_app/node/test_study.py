@@ -55,7 +55,7 @@ def test_a_study_has_one_report_and_a_film_that_comes_later_gives_it_a_successor
         pass
     (report,) = delivered(queue)
     text = report.ContentSequence[-1].TextValue
-    assert "graded on film 1 of 2" in text
+    assert "graded on film 1, the best one" in text
     assert "\nFilm 1: instance number 7, SOP Instance UID 1.1\n" in text
     take(queue, film(**again, ImageLaterality="L"))
     grading(queue, grader).grade_next()

@@ -166,6 +166,8 @@ def test_rows_are_saved_as_csv(hidden, grade):
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert [row["state"] for row in rows] == ["waiting", "faulty", "refused", "sent"]
     assert (rows[3]["side"], rows[3]["grade"]) == ("right", str(grade))
+    assert rows[3]["likeliest"] in rows[3]["set"]
+    assert list(rows[3])[-1] == "likeliest"
     assert rows[3]["study"] != "1.2.1"
 
 
