@@ -29,7 +29,7 @@ from .searching.durable import STATE, Durable
 from .searching.failures import FAILED, reason_of
 from .searching.folds import check_folds
 from .searching.limits import Limits
-from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, renewed
+from .searching.live import HERE, LOST_CODE, WAIT_S, Doing, Sign, forget_signs, keep_renewing, renewed
 from .searching.oracle import oracle_of
 from .searching.records import as_begun, check_worker, options_of, read_trials, settings_of
 from .searching.renewal import most_trials, renewing
@@ -41,9 +41,6 @@ from .searching.workers import address_of, check_run, conduct, role_of_environme
 from .training import pack
 from .training.plan import PRECISIONS
 from .training.search_result import FOLDER, RESULT, STATES, write_result
-
-WAIT_S = 600.0
-"""Seconds that a worker waits for the folder of its search."""
 
 
 def search(
@@ -79,9 +76,10 @@ def search(
     check_folds(audit, settings)
     record = options_of(settings, space) | ({"pack": pack.content_of(source)} if packed else {})
     steps.begin(out, "search", str(audit), as_begun(out, record), content)
-    if (out / RESULT).exists():
-        return out
     oracle = oracle_of(settings, space, list(named_points(space).values()) if settings.named else [])
+    if (out / RESULT).exists():
+        _mend_trials(oracle, out, settings)
+        return out
     oracle.most_failed = run.most_failed
     with renewing() as began, only_run(out):
         _check_begun(out)
@@ -147,8 +145,12 @@ def work(out: Path, run: RunSettings) -> None:
     except KneeOAError as error:
         sign.end_by(error)
         raise
+    except KeyboardInterrupt:
+        sign.remove()
+        raise
     except grpc.RpcError as error:  # the chief has ended by itself, or has an error of its own
         say_unanswered(out, error)
+        sign.remove()
         raise SystemExit(LOST_CODE) from None
     sign.remove()
 
@@ -222,6 +224,22 @@ def _run(tuner: SearchTuner) -> None:
         raise error.__cause__ or error from None
     except OSError as error:  # between two trials
         raise no_room(tuner.out, error) from None
+
+
+def _mend_trials(oracle: Durable, out: Path, settings: SearchSettings) -> None:
+    """Write the trial files of a search that has ended anew where one is damaged.
+
+    Args:
+        oracle: What drew the trials.
+        out: Output folder of the search.
+        settings: The options of the search.
+    """
+    try:
+        read_trials(out / FOLDER, settings)
+    except DataError:
+        with only_run(out):
+            _check_begun(out)
+            oracle.take_up(out)
 
 
 def _check_begun(out: Path) -> None:

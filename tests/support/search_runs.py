@@ -68,8 +68,10 @@ def search_without_report(audited: Path, out: Path, settings: "SearchSettings", 
 
 
 @contextlib.contextmanager
-def killed_at(write: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """End the search in the middle of its n-th write; yields the writes so far."""
+def killed_at(
+    write: int, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] = KillError
+) -> Iterator[list[int]]:
+    """End the search by an error in the middle of its n-th write; yields the writes so far."""
     import tuning.searching.durable as durable
 
     writes = [0]
@@ -80,7 +82,7 @@ def killed_at(write: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]
         with replacing(path) as part:
             yield part
             if writes[0] == write:
-                raise KillError
+                raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(durable, "replacing", counted)

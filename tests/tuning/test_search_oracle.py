@@ -42,6 +42,18 @@ def test_a_search_space_with_fewer_points_than_a_rung_has_its_long_trials_all_th
     assert oracle.ended()[-1].hyperparameters.values["tuner/trial_id"] == oracle.ended()[1].trial_id
 
 
+@pytest.mark.parametrize(("tuner", "seeds"), [("random", (4, 5, 9)), ("bayesian", (4,))])
+def test_a_search_of_as_many_trials_as_points_tries_every_point(tmp_path, tuner, seeds):
+    only = {**ONLY, "dropout": ["0.2", "0.3", "0.4"], "learning_rate": ["0.001"]}
+    for seed in seeds:
+        oracle = oracle_in(tmp_path / str(seed), tuner, trials=12, only=only, seed=seed)
+        while (trial := oracle.create_trial("one")).status == "RUNNING":
+            oracle.update_trial(trial.trial_id, {"val_log_loss": 0.5})
+            trial.status = "COMPLETED"
+            oracle.end_trial(trial)
+        assert len(oracle.ended()) == 12, seed
+
+
 def test_a_trial_fails_by_its_second_death_though_its_chief_began_anew_and_a_late_answer_counts_once(tmp_path):
     from tuning.searching.failures import reason_of
 

@@ -75,6 +75,25 @@ def test_the_time_left_counts_folds_and_failed_trials_and_who_trains_now_alone(a
     assert [one.process for one in doing_now(tmp_path)] == ["killed just now", "waits"]
 
 
+def test_a_search_that_was_stopped_does_not_run_and_the_end_of_one_on_a_pack_is_named(audited, tmp_path, monkeypatch):
+    from tuning.searching import report
+    from tuning.searching.records import read_trials
+
+    settings = settings_for("random")
+
+    def said(**changes: Any) -> str:
+        trials = read_trials(tmp_path / "tuner", settings)
+        return report._state(tmp_path, replace(settings, **changes), trials, finished=False).text[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Formula, "train", failing(KeyboardInterrupt(), every=3))
+        with pytest.raises(KeyboardInterrupt):
+            search_without_report(audited, tmp_path, settings, monkeypatch)
+    assert said(accelerated=True) == "The search has not ended. The same command goes on with it."
+    search_without_report(audited, tmp_path, settings, monkeypatch)
+    assert said(accelerated=True).startswith("The same command with `--finish`")
+
+
 def test_a_search_in_one_process_gives_signs_of_life_within_an_epoch(audited, tmp_path, monkeypatch):
     from tuning.searching import live
 

@@ -39,9 +39,17 @@ pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("formulas")]
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("tuner", "step"), [("random", 3), ("hyperband", 8), ("bayesian", 12)])
-def test_a_search_that_is_killed_at_any_write_finds_what_an_unbroken_one_does(
-    audited, tmp_path, monkeypatch, tuner, step
+@pytest.mark.parametrize(
+    ("tuner", "first", "step", "error"),
+    [
+        ("random", 1, 3, KillError),
+        ("random", 5, 6, KeyboardInterrupt),  # 5 is the trial's file at its end, 11 the state then
+        ("hyperband", 6, 7, KillError),
+        ("bayesian", 6, 12, KillError),
+    ],
+)
+def test_a_search_that_is_ended_at_any_write_finds_what_an_unbroken_one_does(
+    audited, tmp_path, monkeypatch, tuner, first, step, error
 ):
     # The reach depends on the crop, as in the whole search space: such choices are read back in their own way.
     settings = settings_for(tuner, only={**ONLY, "crop": ["frame", "fit"], "reach": ["0.85", "1.0"]})
@@ -49,9 +57,9 @@ def test_a_search_that_is_killed_at_any_write_finds_what_an_unbroken_one_does(
         search_without_report(audited, tmp_path / "unbroken", settings, monkeypatch)
     unbroken = found(tmp_path / "unbroken")
     assert len(unbroken) == (6 if tuner == "hyperband" else 5)
-    for write in range(1, writes[0] + 1, step):
+    for write in range(first, writes[0] + 1, step):
         out = tmp_path / str(write)
-        with killed_at(write, monkeypatch), pytest.raises(KillError):
+        with killed_at(write, monkeypatch, error), pytest.raises(error):
             search_without_report(audited, out, settings, monkeypatch)
         search_without_report(audited, out, settings, monkeypatch)
         assert found(out) == unbroken, write
@@ -255,7 +263,7 @@ def test_another_teacher_or_file_of_the_same_name_is_refused_unless_an_earlier_r
     assert len(found(out)) == 5
 
 
-def test_half_written_files_of_a_killed_process_go_and_an_equal_record_is_not_written_again(
+def test_half_written_files_of_a_killed_process_go_but_not_what_a_worker_writes_and_an_equal_record_is_kept(
     audited, begun, monkeypatch
 ):
     trained, seen = Formula.train, []
@@ -267,11 +275,15 @@ def test_half_written_files_of_a_killed_process_go_and_an_equal_record_is_not_wr
     for file in ("tuner/oracle.json", "tuner/trial_0/answers.npz", "live/here.json"):
         path = begun / file
         path.parent.mkdir(exist_ok=True)
-        path.with_name(f".part-0123abcd-{path.name}").write_bytes(b"{")
+        path = path.with_name(f".part-0123abcd-{path.name}")
+        path.write_bytes(b"{")
+        os.utime(path, (0, 0))
+    written = begun / "tuner" / "trial_0" / ".part-4567abcd-answers.npz"
+    written.write_bytes(b"{")
     os.utime(begun / "step.json", (0, 0))
     monkeypatch.setattr(Formula, "train", train)
     search_without_report(audited, begun, settings_for("random"), monkeypatch)
-    assert seen == []
+    assert set(seen) == {written.name}
     assert (begun / "step.json").stat().st_mtime == 0
 
 
@@ -294,9 +306,10 @@ def test_a_damaged_state_is_named_and_a_damaged_trial_is_written_anew(audited, b
     with pytest.raises(DataError, match=r"holds trials, but no oracle\.json"):
         tuning.search.search(audited, begun, settings_for("random"))
     state.write_text(whole, "utf-8")
-    trial.write_text("{", "utf-8")
-    search_without_report(audited, begun, settings_for("random"), monkeypatch)
-    assert len(found(begun)) == 5
+    for _ in ("of a search that was killed", "of one that has ended"):
+        trial.write_text("{", "utf-8")
+        search_without_report(audited, begun, settings_for("random"), monkeypatch)
+        assert len(found(begun)) == 5
 
 
 def test_a_chief_that_was_killed_after_its_last_trial_waits_for_no_worker(audited, tmp_path, monkeypatch):

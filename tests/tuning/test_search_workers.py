@@ -16,7 +16,7 @@ from kneeoa_hub.errors import DataError, KneeOAError, OutputError
 
 from ..support.formula import SLOW
 from ..support.ports import free_port
-from ..support.search_runs import ONLY, found, search_without_report, settings_for
+from ..support.search_runs import ONLY, found, oracle_in, search_without_report, settings_for
 from ..support.waiting import until
 
 pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("formulas")]
@@ -139,6 +139,23 @@ def test_the_chief_ends_by_the_error_of_a_worker_on_another_machine_and_forgets_
     check_faults(tmp_path)
 
 
+def test_signs_of_an_earlier_run_count_neither_as_work_nor_as_a_chief_that_has_ended(tmp_path, monkeypatch):
+    import tuning.searching.live as live
+    from tuning.searching.workers import doing_of
+
+    oracle = oracle_in(tmp_path)
+    trials = {name: oracle.create_trial(name).trial_id for name in ("works", "was killed")}
+    for name, trial in trials.items():
+        live.Sign(tmp_path, name).show(live.Doing(name, trial, 2, 3))
+    oracle.release("was killed", "")
+    assert [one.process for one in doing_of(oracle, tmp_path)] == ["works"]
+    monkeypatch.setattr(live, "LOST_S", -1.0)
+    chief, listener = live.Sign(tmp_path, live.CHIEF), live.Listener(tmp_path, live.WAIT_S)
+    assert not listener.lost(live.CHIEF)  # it may start after its worker
+    os.utime(chief.path, (0, 0))
+    assert listener.lost(live.CHIEF)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals end the workers")
 def test_a_trial_that_ends_its_process_or_raises_has_failed_and_the_others_go_on_until_too_many_have(
@@ -171,14 +188,12 @@ def test_a_trial_that_ends_its_process_or_raises_has_failed_and_the_others_go_on
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals end the workers")
-def test_a_chief_and_three_workers_find_what_one_process_does_though_one_of_them_is_killed(
-    audited, tmp_path, monkeypatch
-):
+def test_a_chief_and_three_workers_find_what_one_process_does_though_two_of_them_end(audited, tmp_path, monkeypatch):
     import tuning.search
     import tuning.searching.live as live
     from tuning.searching.settings import RunSettings
 
-    monkeypatch.setattr(live, "LOST_S", 3.0)  # the worker that is killed does not come back
+    monkeypatch.setattr(live, "LOST_S", 3.0)  # the workers that end do not come back
     address = f"127.0.0.1:{free_port()}"
     settings, out = settings_for("random", trials=8), tmp_path / "search"
     search_without_report(audited, tmp_path / "alone", settings, monkeypatch)
@@ -208,12 +223,16 @@ def test_a_chief_and_three_workers_find_what_one_process_does_though_one_of_them
         )
         for name in names
     ]
-    sign = out / "live" / "first.json"
-    until(lambda: sign.exists() and json.loads(sign.read_text("utf-8"))["trial"], seconds=600)
-    processes[0].send_signal(signal.SIGKILL)
+    for process, name, number in zip(processes, names, (signal.SIGKILL, None, signal.SIGTERM), strict=True):
+        sign = live.sign_path(out, name)
+        until(lambda sign=sign: sign.exists() and json.loads(sign.read_text("utf-8"))["trial"], seconds=600)
+        if number:
+            process.send_signal(number)
+            process.wait()
+            assert sign.exists() == (number == signal.SIGKILL)
     (tmp_path / "go").touch()
     errors = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [-signal.SIGKILL, 0, 0], errors
+    assert [process.returncode for process in processes] == [-signal.SIGKILL, 0, 128 + signal.SIGTERM], errors
     thread.join()
     assert ended == [out]
     assert found(out) == found(tmp_path / "alone")

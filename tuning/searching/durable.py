@@ -10,7 +10,8 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from kneeoa_hub.typed_json import from_json
 from ..training.search_result import FOLDER
 from .asker import Asker
 from .failures import failure_file, failure_text
+from .live import LOST_S
 from .locking import synchronized
+from .space import all_points
 from .state import State
 
 STATE = "oracle.json"
@@ -97,6 +100,11 @@ class Durable(kt.Oracle):
     def askers(self) -> set[str]:
         """Return who trains a trial or waits for one."""
         return {*self.ongoing_trials, *self.tuner_ids}
+
+    @synchronized
+    def training(self) -> dict[str, str]:
+        """Return the number of the trial that each process trains, by the name of the process."""
+        return {who: trial.trial_id for who, trial in self.ongoing_trials.items()}
 
     @synchronized
     def create_trial(self, tuner_id: str) -> trials.Trial:
@@ -216,18 +224,30 @@ class Durable(kt.Oracle):
     @synchronized
     def _queue(self, tuner_ids: Iterable[str]) -> None:
         for tuner_id in list(tuner_ids):
-            self._again(self.ongoing_trials.pop(tuner_id))
+            trial = self.ongoing_trials.pop(tuner_id)
+            if trial.trial_id not in self.end_order:  # a stop may come while Keras Tuner records its end
+                self._again(trial)
         self.save()
 
     def _again(self, trial: trials.Trial) -> None:
         """Queue a trial that was interrupted. Its measures go: Keras Tuner would keep them in place of the new ones."""
         trial.metrics = type(trial.metrics)()
+        trial.status = trials.TrialStatus.RUNNING  # it may have reached its end, which was not recorded
         self._retry_queue.append(trial.trial_id)
 
     def _random_values(self) -> dict[str, Any] | None:
-        """The first point that was not tried yet, then drawn ones; all three oracles begin with these."""
-        untried = (dict(point) for point in self.first if not self._duplicate(point))
-        return next(untried, None) or super()._random_values()
+        """The first point that was not tried yet, then drawn ones; all three oracles begin with these.
+
+        Keras Tuner gives up after 21 draws of tried points. A small space may have untried ones then.
+        """
+        return self._untried(self.first) or super()._random_values() or self._untried(self._all_points)
+
+    def _untried(self, points: Iterable[Mapping[str, str]]) -> dict[str, str] | None:
+        return next((dict(point) for point in points if not self._duplicate(point)), None)
+
+    @cached_property
+    def _all_points(self) -> list[dict[str, str]]:
+        return all_points(self.get_space())
 
     def get_state(self) -> dict[str, Any]:
         """Return everything that a later run needs, the trials included."""
@@ -269,7 +289,9 @@ class Durable(kt.Oracle):
         """
         folder = Path(self._project_dir)
         for left in folder.rglob(f"{UNFINISHED}*"):
-            left.unlink()
+            with suppress(FileNotFoundError):  # a worker of another machine may write it, and end that now
+                if time.time() - left.stat().st_mtime > LOST_S:
+                    left.unlink()
         try:
             state = json.loads((folder / STATE).read_text("utf-8"))
             self.set_state(state)

@@ -1,4 +1,4 @@
-"""The limits that end a search early: a full disk, its hours, and failed trials."""
+"""The limits that end a search early: a full disk, and its hours."""
 
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ from .durable import Durable
 
 
 class Limits:
-    """The limits that end a search early: a full disk, its hours, and failed trials."""
+    """The limits that end a search early: a full disk, and its hours. The oracle counts the failed trials."""
 
     def __init__(self, out: Path, oracle: Durable, hours: float, began: float | None = None):
         """Begin to count the hours.

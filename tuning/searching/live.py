@@ -24,6 +24,8 @@ CHIEF, HERE = "chief", "here"
 """The names of the process that draws the trials, and of one that trains them too."""
 BEAT_S, LOST_S = 1.0, 120.0
 """Seconds between two signs of life, and after which one who gave none is lost. Shared folders show a change late."""
+WAIT_S = 600.0
+"""Seconds that a worker waits for the folder of its search, and then for the first sign of its chief."""
 CHIEF_PID = "KERASTUNER_CHIEF_PID"
 """The environment variable that gives a worker on the chief's own machine the chief's process id."""
 LOST_CODE = 75
@@ -99,27 +101,36 @@ class Sign:
 class Listener:
     """Notices that a process gives no sign of life any more, by this machine's clock alone."""
 
-    def __init__(self, out: Path):
-        self.out = out
-        self._seen: dict[str, tuple[float, float]] = {}
+    def __init__(self, out: Path, first_s: float = 0.0):
+        """Begin to listen.
+
+        Args:
+            out: Output folder of the search.
+            first_s: Seconds that a process has for its first sign, if these are more than LOST_S.
+        """
+        self.out, self.first_s = out, first_s
+        self._seen: dict[str, tuple[float, float, bool]] = {}
 
     def lost(self, process: str) -> bool:
-        """Return whether a process has given no sign of life for LOST_S seconds."""
+        """Return whether a process has given no sign of life for LOST_S seconds, or no first one in its time."""
         changed = 0.0
         with suppress(OSError):
             changed = sign_path(self.out, process).stat().st_mtime
         now = time.monotonic()
-        if self._seen.get(process, (None,))[0] != changed:
-            self._seen[process] = changed, now
-        return now - self._seen[process][1] > LOST_S
+        before, since, heard = self._seen.get(process, (changed, now, False))  # the sign may be of an earlier run
+        if before != changed:
+            since, heard = now, True
+        self._seen[process] = changed, since, heard
+        return now - since > (LOST_S if heard else max(LOST_S, self.first_s))
 
 
 def keep_renewing(sign: Sign, out: Path) -> None:
     """Renew the sign of a worker in the background, and end the process when its chief is lost.
 
     A worker that waits for an answer of its chief does not notice this by itself, and nothing of it is worth keeping.
+    It may start before its chief.
     """
-    listener, parent = Listener(out), os.environ.get(CHIEF_PID)
+    listener, parent = Listener(out, WAIT_S), os.environ.get(CHIEF_PID)
 
     def beat() -> None:
         while True:
@@ -127,6 +138,7 @@ def keep_renewing(sign: Sign, out: Path) -> None:
             sign.renew()
             if listener.lost(CHIEF) or (parent and parent != str(os.getppid())):
                 say_lost(out)
+                sign.remove()
                 os._exit(LOST_CODE)
 
     threading.Thread(target=beat, name="sign of life", daemon=True).start()
@@ -134,7 +146,10 @@ def keep_renewing(sign: Sign, out: Path) -> None:
 
 @contextmanager
 def renewed(sign: Sign) -> Iterator[None]:
-    """Renew the sign of a process without a chief in the background while the block runs: an epoch may take long."""
+    """Renew the sign of a process without a chief in the background while the block runs: an epoch may take long.
+
+    The sign goes with the block, but stays where the process goes on as a new one.
+    """
     ended = threading.Event()
 
     def beat() -> None:
@@ -145,6 +160,10 @@ def renewed(sign: Sign) -> Iterator[None]:
     thread.start()
     try:
         yield
+        sign.remove()
+    except (KneeOAError, KeyboardInterrupt):
+        sign.remove()
+        raise
     finally:
         ended.set()
         thread.join()

@@ -83,7 +83,9 @@ def _state(search: Path, settings: SearchSettings, trials: Sequence[Trial], fini
     if (search / RECORD).is_file():
         with suppress(DataError):  # the next trial says that it is damaged
             text.append(str(read_choice(search)))
-    if not finished and not doing:
+    if not finished and not doing and settings.accelerated and len(trials) + len(failed) == planned:
+        text.append("The same command with `--finish`, with Keras on TensorFlow, ends the search.")
+    elif not finished and not doing:
         text.append("The search has not ended. The same command goes on with it.")
     elif not finished and (silence := silence_of(search)) > LOST_S:
         text.append(
@@ -245,8 +247,8 @@ def _front(trials: Sequence[Trial], settings: SearchSettings, out: Path) -> Sect
         if not any(trial.epochs == settings.epochs for trial in trials):
             return Section(heading, ("No trial of full length has finished yet.",))
         text = (
-            "Time and size were not measured, which needs Keras on TensorFlow. There, a search that has not ended"
-            " measures them at its end, with `--finish`.",
+            "Time and size were not measured, since Keras did not run on TensorFlow. If the search has not ended, its"
+            " command with `--finish` measures them where Keras runs on TensorFlow.",
         )
         return Section(heading, text)
     costly = [trial for trial in trials if trial.milliseconds is not None]

@@ -5,7 +5,9 @@ as another value, and truth values as 0 and 1.
 """
 
 import hashlib
+import itertools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,6 +27,8 @@ DEPENDENT = dict.fromkeys(SCRATCH, ("backbone", "")) | {"reach": ("crop", "frame
 """Of a choice that not every network has: the choice on which that depends, and the value with which it has it."""
 TEACHER = "teacher"
 """The choice that is no part of an architecture: a bundle whose answers are half of the target."""
+MOST_POINTS = 1000
+"""A search space of at most 1000 points is small: it can be looked through for those that were not tried."""
 
 Space = dict[str, tuple[Any, ...]]
 """The values of every choice, by its name."""
@@ -73,6 +77,22 @@ def hyperparameters(space: Space) -> kt.HyperParameters:
         )
         hp.Choice(name, [str(value) for value in space[name]], ordered=False, **dependent)
     return hp
+
+
+def all_points(space: kt.HyperParameters) -> list[dict[str, str]]:
+    """Return the values of every point of a small search space, as Keras Tuner draws them; none of a larger one."""
+    choices: Any = space.space  # its type does not say that each one is a choice
+    if math.prod(len(choice.values) for choice in choices) > MOST_POINTS:
+        return []
+    points = []
+    for values in itertools.product(*(choice.values for choice in choices)):
+        drawn = kt.HyperParameters()
+        for choice, value in zip(choices, values, strict=True):
+            drawn.merge([choice])
+            if drawn.is_active(choice):
+                drawn.values[choice.name] = value
+        points.append(drawn.values)
+    return points
 
 
 def point_of(values: Mapping[str, Any]) -> Point:

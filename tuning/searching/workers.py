@@ -26,7 +26,7 @@ from ..run.console import Progress
 from ..run.extensions import LOADED
 from .durable import Durable
 from .limits import Limits
-from .live import CHIEF, CHIEF_PID, LOST_CODE, Listener, Sign, check_faults, doing_now, forget_faults
+from .live import CHIEF, CHIEF_PID, LOST_CODE, Doing, Listener, Sign, check_faults, doing_now, forget_faults
 from .settings import RunSettings, SearchSettings, planned_epochs
 from .tuner import progress_of
 
@@ -140,13 +140,21 @@ def conduct(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, r
                 limits.check()
                 check_faults(out)
                 sign.renew()
-                doing = doing_now(out)
-                progress.at(*progress_of(oracle.ended(), doing, settings))
+                progress.at(*progress_of(oracle.ended(), doing_of(oracle, out), settings))
                 time.sleep(WATCH_S)
             progress.at(*progress_of(oracle.ended(), (), settings))  # a trial may have ended since
         finally:
             _end(workers)
             sign.remove()
+
+
+def doing_of(oracle: Durable, out: Path) -> list[Doing]:
+    """Return what the workers do whose signs name the trials that they have from the oracle.
+
+    Other signs are of an earlier run, or of workers that have been given up.
+    """
+    training = oracle.training()
+    return [one for one in doing_now(out) if training.get(one.process) == one.trial]
 
 
 @contextmanager
