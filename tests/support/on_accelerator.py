@@ -86,7 +86,7 @@ def main() -> None:
     (pack / "answers-teacher.npz").write_bytes((root / "out" / "answers-teacher.npz").read_bytes())
     prepare(root / "before.json", KILLED_AFTER)
     with contextlib.suppress(SystemExit):
-        tuning([*SEARCH, "--data", str(pack), "--out", str(root / "search")])
+        tuning(["--with", __file__, *SEARCH, "--data", str(pack), "--out", str(root / "search")])
 
 
 if __name__ == "__main__":

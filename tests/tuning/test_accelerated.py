@@ -24,6 +24,7 @@ SMALL = {"size": 32, "fold": True, "widths": "8-16", "learning_rate": 0.002, "re
 BATCHES = 3
 """Batches of 8 of the training films."""
 ROOT = Path(__file__).parents[2]
+EXTENSION = ROOT / "tests" / "support" / "on_accelerator.py"
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 """Compiles in half of the time. The few steps of a test need no fast program."""
 SAID = ".npz", ": this command has trained it before"
@@ -60,10 +61,10 @@ def trained(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "PYTHON": sys.executable,
     }
     environment |= {"JAX_COMPILATION_CACHE_DIR": str(root / "compiled"), "PYTHONPATH": str(ROOT)}
-    script, extension = ROOT / "tuning" / "searching" / "offline.sh", ROOT / "tests" / "support" / "on_accelerator.py"
+    script = ROOT / "tuning" / "searching" / "offline.sh"
     for command in (
         [sys.executable, "-m", "tests.support.on_accelerator", root],
-        ["sh", script, root / "results", "9", "--with", extension, *SEARCH],
+        ["sh", script, root / "results", "9", "--with", EXTENSION, *SEARCH],
     ):
         done = subprocess.run(list(map(str, command)), cwd=root, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
@@ -135,6 +136,7 @@ def test_a_search_on_a_pack_ends_with_costs_and_an_ensemble_that_joins_as_it_is(
     audited: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tuning.networks.search_space import SEARCH_SPACE
+    from tuning.run import extensions
     from tuning.search import search
     from tuning.searching.settings import RunSettings, SearchSettings
     from tuning.train import train
@@ -144,6 +146,7 @@ def test_a_search_on_a_pack_ends_with_costs_and_an_ensemble_that_joins_as_it_is(
 
     monkeypatch.setitem(SEARCH_SPACE, "size", (32,))
     monkeypatch.setitem(SEARCH_SPACE, "widths", ("8-16",))
+    monkeypatch.setattr(extensions, "LOADED", [EXTENSION])
     only = {name: [value] for name, value in NARROWED.items()}
     settings = SearchSettings(epochs=6, least_epochs=2, iterations=1, batch=8, only=only, teachers=("teacher",))
     with pytest.raises(SettingsError, match="--folds 2: a search on the films of a pack has no such option"):

@@ -62,6 +62,29 @@ def test_a_pack_that_lies_about_its_films_is_one_clear_error(packed: Path, array
         unpack(packed / FILMS)
 
 
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("splits", "said"),
+    [
+        (["train", "val", "val", "val"], "has 1 training films of 1 grades"),
+        (["train", "train", "val", "val"], "has 0 validation films of ward, its first dataset, of 0 grades"),
+    ],
+)
+def test_a_search_on_a_pack_without_films_to_learn_from_or_to_measure_on_ends_before_any_trial(
+    packed: Path, monkeypatch: pytest.MonkeyPatch, splits: list[str], said: str
+) -> None:
+    import keras
+
+    pytest.importorskip("jax")
+    from tuning.searching.on_pack import PackTrainer
+    from tuning.searching.settings import SearchSettings
+
+    changed(packed / FILMS, splits=np.array(splits), collections=np.array(["ward", "ward", "clinic", "clinic"]))
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(DataError, match=said):
+        PackTrainer(packed, packed, SearchSettings(accelerated=True))
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "missing", "pickle", "bomb", "no ZIP", "too many pixels"])
 def test_a_pack_that_is_damaged_or_unpacks_to_much_more_is_one_clear_error(packed: Path, damage: str) -> None:
     path = packed / FILMS
@@ -234,9 +257,11 @@ def test_a_list_of_seen_films_that_is_none_is_one_clear_error(tmp_path: Path, co
 @pytest.mark.keras
 @pytest.mark.parametrize("damage", ["probabilities", "grades", "cut", "shape"])
 def test_answers_of_a_trial_that_are_none_are_one_clear_error(tmp_path: Path, damage: str) -> None:
-    from tuning.searching.predictions import PREDICTIONS, keep_predictions, read_predictions
+    from tuning.searching.predictions import PREDICTIONS, finite, keep_predictions, read_predictions
 
-    keep_predictions(tmp_path, np.full((4, 5), 0.2), np.arange(4))
+    with pytest.raises(FloatingPointError, match="values that are not numbers"):
+        finite(np.full((4, 5), np.nan))
+    keep_predictions(tmp_path, finite(np.full((4, 5), 0.2)), np.arange(4))
     read_predictions(tmp_path)
     path = tmp_path / PREDICTIONS
     if damage == "cut":

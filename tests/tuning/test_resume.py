@@ -16,6 +16,7 @@ import pytest
 
 from kneeoa_hub.errors import DataError
 from tuning.__main__ import main
+from tuning.run import extensions
 
 from ..support.eager import eagerly
 from ..support.formula import Formula
@@ -183,6 +184,7 @@ def test_a_search_whose_chief_is_killed_keeps_its_trials_and_goes_on_in_one_proc
         return train(self, values, epochs, callbacks, folder)
 
     monkeypatch.setattr(Formula, "train", noted)
+    monkeypatch.setattr(extensions, "LOADED", [tmp_path / "unending.py"])
     assert main([*map(str, command), "--workers", "0"]) == 0
     assert sorted(trained) == ["trial_1", "trial_2"]  # not again the one that had ended
     assert {path: json.loads(path.read_text("utf-8"))["score"] for path in scores} == scores

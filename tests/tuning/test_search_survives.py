@@ -18,6 +18,7 @@ import pytest
 
 from kneeoa_hub.errors import DataError, OutputError
 from kneeoa_hub.hub.pull_push import pull
+from tuning.run import extensions
 
 from ..support.formula import Formula
 from ..support.ports import free_port
@@ -197,6 +198,7 @@ def test_a_search_without_workers_goes_on_as_a_new_process_and_ctrl_c_loses_noth
         said = process.communicate()[1].splitlines()
     assert (process.returncode, said[-1]) == (130, "stopped; give the same command again to go on from here")
     assert (tmp_path / "starts.txt").read_text("utf-8").split() == [str(process.pid)] * 3
+    monkeypatch.setattr(extensions, "LOADED", [tmp_path / "renewed.py"])
     search_without_report(audited, out, settings_for("random"), monkeypatch)
     search_without_report(audited, tmp_path / "unbroken", settings_for("random"), monkeypatch)
     assert found(out) == found(tmp_path / "unbroken")
@@ -231,7 +233,6 @@ def test_a_search_whose_audit_was_made_anew_is_refused_with_what_changed(audited
 def test_another_teacher_or_file_of_the_same_name_is_refused_unless_an_earlier_release_began(
     audited, tmp_path, monkeypatch, kind
 ):
-    from tuning.run import extensions
     from tuning.run.steps import hash_of
     from tuning.search import search
     from tuning.searching.records import check_worker

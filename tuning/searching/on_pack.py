@@ -30,7 +30,7 @@ from ..training import jax_steps
 from ..training.accelerated import Trainer, keep, learning_rate
 from ..training.jobs import Job, Outcome
 from ..training.search_result import STATES, member_name
-from .predictions import keep_predictions, measured
+from .predictions import finite, keep_predictions, measured
 from .settings import SearchSettings
 from .space import SCRATCH, TEACHER, Point, Space, drawn_values, point_of, space_of, trial_seed
 
@@ -55,7 +55,7 @@ class PackTrainer:
 
         Raises:
             SettingsError: Keras does not run on JAX, or a teacher's answers are not in the pack.
-            DataError: The pack is one of an earlier release.
+            DataError: The pack is one of an earlier release, or lacks films that a search needs.
         """
         if keras.backend.backend() != "jax":
             raise SettingsError(
@@ -76,6 +76,13 @@ class PackTrainer:
         validation = np.flatnonzero((packed.splits == "val") & (self.trainer.heads == 0))
         self.training = training[stratified_rows(packed.grades[training], settings.films, settings.seed)]
         self.validation = validation[stratified_rows(packed.grades[validation], settings.validation_films, 0)]
+        measured_on = f"validation films of {self.trainer.protocols[0]}, its first dataset,"
+        for rows, kind in ((self.training, "training films"), (self.validation, measured_on)):
+            if len(grades := set(packed.grades[rows].tolist())) < 2:
+                raise DataError(
+                    f"{pack} has {len(rows)} {kind} of {len(grades)} grades, and a search needs films of two grades at"
+                    " least; give a pack of an audit that has them."
+                )
         for network in _compiled_ahead(space_of(settings)):
             self.trainer.compile(Job(network.backbone or "network", network, batch=settings.batch))
 
@@ -93,7 +100,7 @@ class PackTrainer:
             folder: The folder of the trial.
 
         Raises:
-            FloatingPointError: The loss is no longer a number.
+            FloatingPointError: The loss is no longer a number, or an answer is none.
         """
         per_epoch = max(1, len(self.training) // self.settings.batch)
         total = per_epoch * self.settings.epochs
@@ -117,7 +124,7 @@ class PackTrainer:
                 callback.on_epoch_end(epoch, {})
         seconds = time.monotonic() - began
         packed = self.trainer.packed
-        answers = self.trainer.ask(job, self.trainer.wait(job), state, self.validation, 0.0, 1)[:, 0]
+        answers = finite(self.trainer.ask(job, self.trainer.wait(job), state, self.validation, 0.0, 1)[:, 0])
         truth, groups = packed.grades[self.validation], packed.groups[self.validation]
         keep_predictions(folder, answers, truth)
         if epochs == self.settings.epochs:

@@ -40,6 +40,13 @@ def measured(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) -
     }
 
 
+def finite(probabilities: np.ndarray) -> np.ndarray:
+    """Return a network's answers for validation films. Raises FloatingPointError where they are not numbers."""
+    if not np.isfinite(probabilities).all():
+        raise FloatingPointError("the network answers validation films with values that are not numbers")
+    return probabilities
+
+
 def calibrated_losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Return the log loss of each film [N], after the temperature of probabilities [N,5] was fitted."""
     calibrated = apply_temperature(probabilities, fit_temperature(probabilities, truth))

@@ -20,7 +20,7 @@ from ..training.computation import Choice, Computation, computation_of, precisio
 from ..training.schedule import warmup_cosine
 from .cost import cost_of
 from .folds import folds
-from .predictions import keep_predictions, measured
+from .predictions import finite, keep_predictions, measured
 from .settings import OBJECTIVES, SearchSettings, planned_epochs, planned_trainings
 from .space import point_of, trial_seed
 
@@ -200,7 +200,4 @@ def _compiled(architecture: Architecture, steps: int, way: Computation) -> Any:
 
 def _answers(model: Any, knees: Knees) -> np.ndarray:
     """[N,5]: the probabilities of a network. Raises FloatingPointError when they are no numbers."""
-    probabilities = model.predict(knees.inputs(), batch_size=VALIDATION_BATCH, verbose=0)
-    if not np.isfinite(probabilities).all():
-        raise FloatingPointError("the network answers validation films with values that are not numbers")
-    return probabilities
+    return finite(model.predict(knees.inputs(), batch_size=VALIDATION_BATCH, verbose=0))
