@@ -39,7 +39,8 @@ def test_every_step_writes_the_files_that_it_documents(loop):
     for trial in ("0", "1"):
         written = b"".join(path.read_bytes() for path in (loop / "search" / "tensorboard" / trial).rglob("events.*"))
         assert b"epoch_loss" in written
-        assert b"learning_rate" in written  # one of its HParams
+        assert b"augmentation" in written  # one of its HParams
+        assert b"val_log_loss" in written
     carried = (loop / "bundle" / "search.md").read_text("utf-8")
     assert "2 have finished and none have failed. Tuner: random." in carried
     assert str(loop) not in carried

@@ -116,6 +116,7 @@ class SearchTuner(base_tuner.BaseTuner):
                 trial.hyperparameters.values, epochs, [shown, *self._recorders(trial)], folder
             )
             self.check()
+            self._record(trial, epochs, measures)
             return measures
         except KneeOAError as error:  # a fault of data, disk or settings, which every other trial would have too
             raise kt.errors.FatalError(error.message) from error
@@ -146,6 +147,22 @@ class SearchTuner(base_tuner.BaseTuner):
             keras.callbacks.TensorBoard(folder, write_graph=False),
             api.KerasCallback(folder, choices, trial_id=trial.trial_id),
         )
+
+    def _record(self, trial: trials.Trial, epochs: int, measures: Mapping[str, float]) -> None:
+        """Write the measures that trials are compared by for TensorBoard, which sorts them by these beside the HParams.
+
+        Args:
+            trial: The trial.
+            epochs: Its epochs.
+            measures: What it reached.
+        """
+        if not self.tensorboard:
+            return
+        from tensorflow import summary
+
+        with summary.create_file_writer(str(self.out / TENSORBOARD / trial.trial_id)).as_default(step=epochs):
+            for name in OBJECTIVES:
+                summary.scalar(f"val_{name}", measures[f"val_{name}"])
 
     def _get_tuner_fname(self) -> str:
         """The file whose presence says that the search was begun. Keras Tuner has one for each process."""
