@@ -158,11 +158,11 @@ class SearchTuner(base_tuner.BaseTuner):
         """
         if not self.tensorboard:
             return
-        from tensorflow import summary
+        import tensorflow as tf
 
-        with summary.create_file_writer(str(self.out / TENSORBOARD / trial.trial_id)).as_default(step=epochs):
+        with tf.summary.create_file_writer(str(self.out / TENSORBOARD / trial.trial_id)).as_default(step=epochs):
             for name in OBJECTIVES:
-                summary.scalar(f"val_{name}", measures[f"val_{name}"])
+                tf.summary.scalar(f"val_{name}", measures[f"val_{name}"])
 
     def _get_tuner_fname(self) -> str:
         """The file whose presence says that the search was begun. Keras Tuner has one for each process."""
