@@ -54,7 +54,7 @@ class Screening:
         origin: Left and top of `film` in the given film, in square pixels, before it was turned upright.
         regions: The region that is graded for each box, see `locate.graded_regions`. Empty means the box itself.
         supported: The members of `boxes` that are accepted only because of the knee beside them, see `pairs`.
-        chosen_from: The screening of all knees, where the caller left out some of them.
+        chosen_from: The screening of all knees and doubtful places, where the caller left out some of them.
     """
 
     film: Film
@@ -283,7 +283,8 @@ def _with_these_alone(found: Screening, boxes: tuple[Box, ...]) -> Screening | N
         return None
     knees, regions = tuple(found.boxes[place] for place in kept), tuple(found.graded[place] for place in kept)
     supported = tuple(box for box in found.supported if box in knees)
-    return replace(found, boxes=knees, regions=regions, doubtful=(), supported=supported, chosen_from=found)
+    whole = found if found.doubtful or len(kept) < len(found.boxes) else None
+    return replace(found, boxes=knees, regions=regions, doubtful=(), supported=supported, chosen_from=whole)
 
 
 def _beside(given: Screening, found: Screening) -> Screening:
