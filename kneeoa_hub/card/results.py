@@ -186,12 +186,17 @@ def set_coverage(config: BundleConfig, evidence: Evidence, figures: str) -> str:
 
 
 def _aim(config: BundleConfig) -> str:
-    if config.conformal.level in dict(config.conformal.by_grade):
+    sets = config.conformal
+    common = [f"KL {grade}" for grade, threshold in enumerate(sets.thresholds) if threshold == sets.threshold]
+    if len(common) == NUM_GRADES:
+        return "The level of 90% holds over all knees together, not for each grade"
+    fitted = "a threshold of its own, fitted on the calibration knees of that grade. So on films like those, the level"
+    if common:
         return (
-            "Each grade has a threshold of its own, fitted on the calibration knees of that grade. So on films like"
-            " those, the level of 90% should hold for each grade too"
+            f"Each grade but {listed(common)} has {fitted} of 90% should hold for each of these grades too. For"
+            f" {listed(common)} the threshold of all knees together serves, and the level need not hold"
         )
-    return "The level of 90% holds over all knees together, not for each grade"
+    return f"Each grade has {fitted} of 90% should hold for each grade too"
 
 
 def _by_grade(tables: Mapping[str, Mapping[str, Estimate]]) -> str:

@@ -71,6 +71,11 @@ def test_the_level_holds_for_each_grade_only_where_each_has_a_threshold(grader):
     assert "the level of 90% should hold for each grade too:" in render(config, evidence)
     one = replace(config, conformal=replace(config.conformal, by_grade=()))
     assert "The level of 90% holds over all knees together, not for each grade:" in render(one, evidence)
+    sets = config.conformal
+    few = replace(sets, by_grade=((sets.level, (*sets.thresholds[:3], sets.threshold, sets.threshold)),))
+    card = render(replace(config, conformal=few), evidence)
+    assert "Each grade but KL 3 and KL 4 has a threshold of its own" in card
+    assert "For KL 3 and KL 4 the threshold of all knees together serves, and the level need not hold:" in card
 
 
 def test_the_calibration_names_the_films_that_it_was_fitted_on(grader):

@@ -71,12 +71,22 @@ def test_new_films_are_covered_at_each_level(made):
     fitted = calibrate(probabilities[:2000], truth[:2000])
     new = apply_temperature(probabilities[2000:], fitted.temperature)
     for level in (fitted.conformal.level, *dict(fitted.conformal.others)):
-        conformal = replace(fitted.conformal.at(level), always=1.0)
+        conformal = fitted.conformal.at(level)
         for grade in range(5):
             rows = truth[2000:] == grade
             proportion, size = covered(new[rows], truth[2000:][rows], fitted.decision, conformal)
             assert proportion >= level - 0.08  # a grade has some 400 films on either side
             assert size < 5
+
+
+def test_a_grade_that_every_set_holds_anyhow_needs_no_threshold(made):
+    from tuning.evaluation.calibration import calibrate
+
+    probabilities, truth = made
+    likely = probabilities[np.arange(len(truth)), truth] > 0.4
+    sets = calibrate(probabilities[likely], truth[likely]).conformal
+    assert sets.threshold == 0
+    assert set(sets.thresholds) == {0}
 
 
 def test_a_grade_with_a_fifth_of_the_probability_is_never_ruled_out():

@@ -32,14 +32,17 @@ def changed(
     return np.asarray(changes.framed(*films, draws, changes.noise_bank(rng), SIZE))
 
 
-def test_without_changes_it_is_the_frame_that_films_are_graded_in(films) -> None:
+@pytest.mark.parametrize("top", [0, 50], ids=["square films", "strips"])
+def test_without_changes_it_is_the_frame_that_films_are_graded_in(films, top) -> None:
+    pictures, joints, content = films
+    bottom = pictures.shape[1] - top
     ours = np.stack(
         [
-            network_values(frame(film, Place(*map(float, joint)), SIZE).pixels)
-            for film, joint in zip(*films[:2], strict=True)
+            network_values(frame(film[top:bottom], Place(x, y - top, side), SIZE).pixels)
+            for film, (x, y, side) in zip(pictures, joints.tolist(), strict=True)
         ]
     )
-    given = changed(films, 0.0)
+    given = changed((pictures, joints, content + np.array([0, top, 0, -top], np.float32)), 0.0)
     assert given.shape == ours.shape
     assert np.corrcoef(given.ravel(), ours.ravel())[0, 1] > 0.995
     assert np.abs(given - ours).mean() < 0.1

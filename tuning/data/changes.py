@@ -90,7 +90,7 @@ def draw(
         shift=_float32(np.clip(rng.normal(0, 0.03, (count, 2)), -0.09, 0.09) * strength[:, None]),
         cut=_cuts(rng, some),
         slant=_float32(np.stack([np.cos(angle), np.sin(angle), some.of(0.2, some.between(0.26, 0.48), FAR)], 1)),
-        surround=_float32(rng.choice([0.0, 1.0, 2.0], count, p=[0.5, 0.35, 0.15])),
+        surround=_float32(np.where(strength > 0, rng.choice([0.0, 1.0, 2.0], count, p=[0.5, 0.35, 0.15]), 0.0)),
         border=_float32(rng.choice([0.0, 0.0, 0.02, 0.5, 1.0], count)),
         gamma=np.exp(some.spread(0.8)),
         window=np.stack([some.of(0.25, some.between(0, 0.2), 0.0), some.of(0.25, some.between(0.75, 1.0), 1.0)], 1),

@@ -54,10 +54,21 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
     calibrated = apply_temperature(probabilities, temperature)
     decision, tried = choose_decision(calibrated, truth)
     grades = reported_grade(calibrated, decision)
-    scores = np.array(
-        [dict(nested_masses(row, int(g)))[int(t)] for row, g, t in zip(calibrated, grades, truth, strict=True)]
-    )
-    return Calibration(temperature, decision, _conformal(scores, truth), tried)
+    return Calibration(temperature, decision, _conformal(_scores(calibrated, grades, truth), truth), tried)
+
+
+def _scores(calibrated: np.ndarray, grades: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return for each of N knees the threshold that its set needs to hold the reader's grade.
+
+    Args:
+        calibrated: [N,5] calibrated probabilities.
+        grades: [N] int, the reported grades.
+        truth: [N] int, the readers' grades.
+    """
+    masses = [dict(nested_masses(row, int(g)))[int(t)] for row, g, t in zip(calibrated, grades, truth, strict=True)]
+    # The reported grade and a probable one are in the set at any threshold.
+    held = (truth == grades) | (calibrated[np.arange(len(truth)), truth] >= ALWAYS)
+    return np.where(held, 0.0, masses)
 
 
 def _conformal(scores: np.ndarray, truth: np.ndarray) -> Conformal:
@@ -103,7 +114,7 @@ def conformal_threshold(scores: np.ndarray, level: float) -> float:
     It is the ceil((N+1)*level)-th smallest score, or EVERY_GRADE where there are too few films for the level.
 
     Args:
-        scores: [N], for each knee the mass of the set that has just included the reader's grade.
+        scores: [N], for each knee the threshold that its set needs to hold the reader's grade.
         level: The coverage level, 0 to 1.
     """
     rank = math.ceil(round((len(scores) + 1) * level, 9))  # rounded, because 0.95 is not a binary fraction
