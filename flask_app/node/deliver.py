@@ -39,6 +39,8 @@ TAKEN = (0x0000, 0x0111, 0xB000, 0xB006, 0xB007)
 """The archive has an object after these statuses of C-STORE: success, a UID that it has (PS3.7 annex C; the UID of an
 object follows from its films and the model), and warnings (PS3.4 table B.2-1).
 """
+OUT_OF_RESOURCES = 0xA700
+"""The archive has no room for any object after the statuses A700 to A7FF (the same table)."""
 
 log = logging.getLogger(__name__)
 
@@ -181,5 +183,7 @@ class _Association:
             raise ArchiveUnreachable("The association with the archive has ended.") from None
         if "Status" not in status:
             raise ArchiveUnreachable("The archive ended the association, or did not answer in time.")
+        if status.Status & 0xFF00 == OUT_OF_RESOURCES:
+            raise ArchiveUnreachable(f"The archive is out of resources (status {status.Status:04X}); make room there.")
         if status.Status not in TAKEN:
             raise ArchiveError(f"The archive refused the object with status {status.Status:04X}; its log says why.")

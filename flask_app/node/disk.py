@@ -77,6 +77,7 @@ class Disk:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder: Path = folder
         self.clock: Callable[[], float] = clock
+        self.pseudonyms: Pseudonyms = Pseudonyms(folder)
         self._lock = threading.RLock()
         for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
             private(folder / name, make=name == FILE)  # SQLite gives the others the mode of the first
@@ -97,7 +98,6 @@ class Disk:
             for table, column, kind in ADDED:
                 if not any(one["name"] == column for one in database.execute(f"PRAGMA table_info({table})")):
                     database.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
-        self.pseudonyms: Pseudonyms = Pseudonyms(folder)
         self._database.create_function("pseudonym", 1, self.pseudonyms.of)
         if max_bytes:
             self._database.execute(f"PRAGMA max_page_count={max(1, max_bytes // PAGE_BYTES)}")

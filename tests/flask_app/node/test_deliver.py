@@ -70,8 +70,12 @@ def test_a_report_waits_for_an_archive_that_is_down_and_is_given_up_where_it_is_
         waits.append(down.wait_seconds)
     assert waits == [2, 4, 8]
     taken: list[str] = []
-    with archive([0xA700] * (MOST_REFUSALS + 1), taken) as port:
+    with archive([0xA700] * MOST_REFUSALS + [0xA900] * (MOST_REFUSALS + 1), taken) as port:
         delivery = Delivery(queue, replace(settings, archive=f"dicom://PACS@127.0.0.1:{port}"))
+        for _ in range(MOST_REFUSALS):  # a full archive is as one that is down
+            with pytest.raises(ArchiveUnreachable, match="out of resources"):
+                delivery.send_due()
+            clock.now += DAY
         for _ in range(MOST_REFUSALS):
             assert delivery.send_due()
             assert not delivery.send_due()

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from flask_app import archive
+from flask_app.node.privacy import KEY_FILE
+from flask_app.node.queue import Queue
 from flask_app.node.settings import PREFIX, Destination, NodeSettings
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.settings import Settings
@@ -94,3 +96,10 @@ def test_callers_are_read_with_the_spaces_that_people_type():
 
 def test_the_token_of_the_archive_is_in_no_repr():
     assert "secret" not in repr(NodeSettings(token="secret"))
+
+
+def test_a_damaged_key_of_the_pseudonyms_is_not_used(tmp_path):
+    Queue(tmp_path).close()
+    (tmp_path / KEY_FILE).write_bytes(b"")  # as after a power cut
+    with pytest.raises(SettingsError, match=r"has 0 bytes.*delete the file"):
+        Queue(tmp_path)
