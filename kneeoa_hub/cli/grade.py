@@ -68,17 +68,17 @@ def run(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     asked = any(folders[f"--{name}"] for name in OBJECTS)
-    names = [STDIN_NAME if film == STANDARD_INPUT else film for film in left]
+    names = _named(left)
     answers: Answers = zip(names, _graded(opening, left, arguments, workers), strict=True)
-    within = _within(films, arguments.films)
+    within = _within(films, arguments.films) if beside or not file else {}
     shown = _shown(names, within)
     objects = None
-    if asked:
-        from ..output.sidecars import DicomObjects
-
-        objects = DicomObjects(arguments.dicom, arguments.fhir, arguments.hl7, within)
     if beside:
-        answers = _with_sidecars(answers, arguments, objects, shown, within)
+        from ..output.sidecars import DicomObjects, places_of
+
+        places = places_of(_named(films), within)
+        objects = DicomObjects(arguments.dicom, arguments.fhir, arguments.hl7, places) if asked else None
+        answers = _with_sidecars(answers, arguments, objects, shown, places)
     failed = _write(answers, file, len(films), len(left)) if file else _print(answers, arguments, shown, len(left))
     return 1 if failed or (objects and objects.failed) else 0
 
@@ -104,6 +104,11 @@ def _films(arguments: argparse.Namespace) -> list[str]:
                 f"{film} can be read only once, as a pipe is, but --dicom reads a film twice; give it as a file."
             )
     return films
+
+
+def _named(films: Iterable[str]) -> list[str]:
+    """Return what answers call the films."""
+    return [STDIN_NAME if film == STANDARD_INPUT else film for film in films]
 
 
 def _graded(
@@ -134,13 +139,13 @@ def _with_sidecars(
     arguments: argparse.Namespace,
     objects: "DicomObjects | None",
     shown: Mapping[str, str],
-    within: Mapping[str, str],
+    places: Mapping[str, str],
 ) -> Answers:
     """Return the same answers, with overlays, DICOM objects and a report written as they pass."""
     from ..output.sidecars import with_overlays, with_report
 
     if arguments.overlays:
-        answers = with_overlays(answers, arguments.overlays, within)
+        answers = with_overlays(answers, arguments.overlays, places)
     if objects:
         answers = objects.beside(answers)
     if arguments.report:
@@ -171,10 +176,11 @@ def _shown(films: Sequence[str], within: Mapping[str, str]) -> dict[str, str]:
 def _within(films: Sequence[str], given: Sequence[str]) -> dict[str, str]:
     """Return the path of each film that was found in a folder, within that folder."""
     folders = [folder for folder in given if os.path.isdir(folder)]
+    themselves = set(given)
     return {
         film: str(Path(film).relative_to(folder))
         for film in films
-        if film not in given
+        if film not in themselves
         for folder in reversed(folders)  # of several folders the first counts
         if Path(film).is_relative_to(folder)
     }

@@ -50,22 +50,21 @@ def check_places(*, folders: Mapping[str, Path | None], report: Path | None) -> 
             raise _unwritable(report, "--report", error) from None
 
 
-def with_overlays(answers: Passing, folder: Path, within: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:
+def with_overlays(answers: Passing, folder: Path, places: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:
     """Yield the same answers, and write FILM.graded.png of each graded film on the way.
 
     Args:
         answers: The path of each film with its report or error.
         folder: Where the overlays go.
-        within: The path of each film that was found in a folder, within that folder.
+        places: The place of each film; see `places_of`.
 
     Raises:
         OutputError: An overlay cannot be written.
     """
-    places = _Places(within)
     for film, answer in answers:
         if not isinstance(answer, KneeOAError) and answer.knees:
             try:
-                answer.overlay().save(_made_place(folder, places.of(film), OVERLAY))
+                answer.overlay().save(_made_place(folder, places[film], OVERLAY))
             except OSError as error:
                 raise _unwritable(folder, "--overlays", error) from None
         yield film, answer
@@ -91,7 +90,7 @@ class DicomObjects:
         dicom: The folder of the DICOM objects, or None.
         fhir: The folder of the FHIR bundles, or None.
         hl7: The folder of the HL7 v2 messages, or None.
-        within: The path of each film that was found in a folder, within that folder.
+        places: The place of each film; see `places_of`.
 
     Attributes:
         failed: The number of DICOM films so far whose objects could not be made.
@@ -102,11 +101,11 @@ class DicomObjects:
         dicom: Path | None,
         fhir: Path | None = None,
         hl7: Path | None = None,
-        within: Mapping[str, str] = MappingProxyType({}),
+        places: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.failed: int = 0
         self._kinds = tuple(_kinds(dicom, fhir, hl7))
-        self._places = _Places(within)
+        self._places = places
 
     def beside(self, answers: Passing) -> Iterator[tuple[str, Answer]]:
         """Yield the same answers. Standard error says why a film has no objects, for example if it is not DICOM."""
@@ -146,10 +145,9 @@ class DicomObjects:
         self.failed += bool(faults) and is_dicom(content)
         for fault in faults.values():
             tell_fault(film, fault)
-        name = self._places.of(film) if made else ""
         for kind, content_made in made:
             try:
-                _made_place(kind.folder, name, kind.suffix).write_bytes(content_made)
+                _made_place(kind.folder, self._places[film], kind.suffix).write_bytes(content_made)
             except OSError as error:
                 raise _unwritable(kind.folder, kind.option, error) from None
 
@@ -215,21 +213,26 @@ def _head(film: str) -> bytes:
         return b""
 
 
-class _Places:
-    """Says where in a folder each film's files go: into folders like those in which the film was found."""
+def places_of(films: Iterable[str], within: Mapping[str, str]) -> dict[str, str]:
+    """Return where in a folder each film's files go: into folders like those in which the film was found.
 
-    def __init__(self, within: Mapping[str, str]) -> None:
-        self._within = within
-        self._taken: set[str] = set()
+    Args:
+        films: All films of the command, also those that an earlier run has graded: their places stay taken.
+        within: The path of each film that was found in a folder, within that folder.
 
-    def of(self, film: str) -> str:
-        """Return the place without a suffix, with a number if an earlier film has the same place."""
-        path = Path(self._within.get(film, Path(film).name))
+    Returns:
+        The place of each film without a suffix, with a number if an earlier film has the same place.
+    """
+    places: dict[str, str] = {}
+    taken: set[str] = set()
+    for film in dict.fromkeys(films):
+        path = Path(within.get(film, Path(film).name))
         if path.suffix.lower() in FILM_SUFFIXES:  # the last number of a UID is not a suffix
             path = path.with_suffix("")
-        place = next(one for one in (f"{path}-{i}" if i else str(path) for i in count()) if one not in self._taken)
-        self._taken.add(place)
-        return place
+        place = next(one for one in (f"{path}-{i}" if i else str(path) for i in count()) if one not in taken)
+        taken.add(place)
+        places[film] = place
+    return places
 
 
 def _made_place(folder: Path, place: str, suffix: str) -> Path:

@@ -258,6 +258,19 @@ def test_what_is_written_beside_films_lies_in_folders_like_theirs_and_is_no_film
     assert said in capsys.readouterr().err
 
 
+def test_a_run_that_goes_on_replaces_no_file_of_another_film(films, tmp_path):
+    for site, film in (("a", "mild"), ("b", "severe")):
+        (tmp_path / site).mkdir()
+        shutil.copy(films[film], tmp_path / site / "knee.png")
+    seen, given = tmp_path / "seen", [str(tmp_path / "a"), str(tmp_path / "b")]
+    command = ["grade", *given, "--out", str(tmp_path / "grades.csv"), "--overlays", str(seen)]
+    assert main(command) == 0
+    written = {path.name: path.read_bytes() for path in seen.iterdir()}
+    assert written.keys() == {"knee.graded.png", "knee-1.graded.png"}
+    assert main(command) == 0  # grades the last film again
+    assert {path.name: path.read_bytes() for path in seen.iterdir()} == written
+
+
 def test_the_help_names_every_suffix_of_a_folder_s_films():
     assert all(f" {suffix}" in FOLDER for suffix in FILM_SUFFIXES)
 

@@ -327,7 +327,7 @@ def test_a_fault_of_the_package_is_not_reported_as_one_of_the_film(film, report,
     with pytest.raises(TypeError):
         structured_report(film, ours)
     objects, answers = (
-        DicomObjects(tmp_path),
+        DicomObjects(tmp_path, places={str(tmp_path / "knee.dcm"): "knee"}),
         [(str(tmp_path / "knee.dcm"), ours), (str(tmp_path / "gone.dcm"), report)],
     )
     assert list(objects.beside(answers)) == answers

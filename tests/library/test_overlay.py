@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kneeoa_hub import overlay
-from kneeoa_hub.output.sidecars import _Places
+from kneeoa_hub.output.sidecars import places_of
 from kneeoa_hub.overlay import DARK, Mark, drawn
 
 LABEL = tuple(bytes.fromhex(DARK[1:]))
@@ -76,6 +76,5 @@ def test_a_film_is_drawn_by_rows_to_the_same_picture_in_little_memory(monkeypatc
 
 
 def test_a_file_written_beside_films_is_named_with_the_whole_uid():
-    places = _Places({})
     given = ("a/1.2.840.5.1", "a/1.2.840.5.10", "a/knee.dcm", "b/knee.dcm", "c.PNG")
-    assert [places.of(film) for film in given] == ["1.2.840.5.1", "1.2.840.5.10", "knee", "knee-1", "c"]
+    assert list(places_of(given, {}).values()) == ["1.2.840.5.1", "1.2.840.5.10", "knee", "knee-1", "c"]
