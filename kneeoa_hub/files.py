@@ -4,8 +4,12 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 UNFINISHED = ".part-"
 """The name of a file that is still being written begins so. A process that is killed leaves such a file behind."""
@@ -41,3 +45,10 @@ def replacing(path: Path) -> Iterator[Path]:
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
+
+
+def release(lock: "FileLock") -> None:
+    """Release a lock, and remove its file. On Windows no file can be removed while it is open; there filelock does."""
+    with suppress(OSError):  # a file that stays hinders nobody
+        Path(lock.lock_file).unlink()
+    lock.release()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..bundle import Bundle
 from ..errors import AddressError, BundleError, HubConflict, OutputError
-from ..files import replacing
+from ..files import release, replacing
 from ..manifest import read_manifest, verify
 from .address import did_you_mean
 from .push_options import PushResult
@@ -224,8 +224,7 @@ def _one_push_at_a_time(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
-        lock.release()
+        release(lock)
 
 
 def _others(folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import OutputError, SettingsError
 from ..escaping import unescape_cell
-from ..files import replacing
+from ..files import release, replacing
 from ..report import Answer
 from .tables import CSV_COLUMNS, csv_line, write_csv, write_json
 
@@ -66,8 +66,7 @@ class AnswerFile:
             ) from None
         finally:
             if self._lock:
-                Path(self._lock.lock_file).unlink(missing_ok=True)
-                self._lock.release()
+                release(self._lock)
 
     def _take_up(self, revision: str, level: float) -> None:
         if not self.path.exists():
@@ -101,6 +100,7 @@ class AnswerFile:
             if self.form == "csv" and self._kept:
                 out.write(csv_line(CSV_COLUMNS))
             out.writelines(record.text for record in self._kept)
+        self._kept = []  # else those of an archive stay in memory to the end
 
 
 def _check_cut_off(content: bytes, form: str) -> None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from kneeoa_hub.files import replacing
+from kneeoa_hub.files import release, replacing
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path):
@@ -48,3 +49,18 @@ def test_a_folder_appears_with_its_content_and_never_replaces_another(tmp_path):
             assert number == 2
     assert (path / "number").read_text("utf-8") == "1"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lock_is_released_where_its_file_cannot_be_removed(tmp_path, monkeypatch):
+    def in_use(path: Path, missing_ok: bool = False) -> None:  # what Windows says of a file that is open
+        raise PermissionError(13, "The process cannot access the file", str(path))
+
+    lock = FileLock(tmp_path / "lock")
+    lock.acquire()
+    with monkeypatch.context() as windows:
+        windows.setattr(Path, "unlink", in_use)
+        release(lock)
+    assert not lock.is_locked
+    lock.acquire()
+    release(lock)
+    assert list(tmp_path.iterdir()) == []

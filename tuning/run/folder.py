@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kneeoa_hub.errors import DataError, OutputError
-from kneeoa_hub.files import UNFINISHED
+from kneeoa_hub.files import UNFINISHED, release
 
 BYTES_PER_PARAMETER = 12
 """A checkpoint holds a weight and the optimizer's two moments of it, of four bytes each."""
@@ -80,5 +80,4 @@ def locked(path: Path, busy: str = "") -> Iterator[None]:
     try:
         yield
     finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+        release(lock)
