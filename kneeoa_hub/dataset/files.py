@@ -5,6 +5,7 @@ that is graded again replaces itself. Films that failed are graded again into th
 """
 
 import io
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +20,7 @@ from .parts import PARQUET, reason_of
 
 REVISION, LEVEL = b"kneeoa_revision", b"kneeoa_level"
 """The metadata of a file hold, under these keys, the revision that graded it and the level of its prediction sets."""
+_PART = re.compile(rf"part-.*{re.escape(PARQUET)}")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class GradedFiles:
         """
         films: set[str] = set()
         failed: dict[str, str] = {}
-        for path in sorted(self._files.glob(f"{self._root}/part-*{PARQUET}")):
+        for path in self._parts():
             table = self._read(path, columns=["film", "error"])
             self._check(table.schema.metadata or {}, path)
             names = table.column("film").to_pylist()
@@ -106,6 +108,14 @@ class GradedFiles:
         except Exception as error:
             raise self._unwritable(error) from None
         return failed
+
+    def _parts(self) -> list[str]:
+        """Return the paths of the files. The folder's name may look like a pattern, so it is listed."""
+        try:
+            paths = self._files.ls(self._root, detail=False)
+        except FileNotFoundError:  # a store of objects has no empty folders
+            return []
+        return sorted(path for path in paths if _PART.fullmatch(PurePosixPath(path).name))
 
     def _others(self, path: str, films: Collection[str]) -> list[dict[str, Any]]:
         """Return the rows of a file that are not about these films. A missing file has none."""

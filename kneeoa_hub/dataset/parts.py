@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -93,6 +93,8 @@ def list_films(sources: Iterable[str]) -> FilmList:
             films, said = _below(source) if "://" in source else films_of([source])
             files += films
             notes += said
+    files, said = _storable(files)
+    notes += said
     groups = [Part(tuple(files)), *tables] if files else tables
     named = [film for group in groups for film in group.films]
     names = frozenset(named)
@@ -100,6 +102,16 @@ def list_films(sources: Iterable[str]) -> FilmList:
         twice, _ = Counter(named).most_common(1)[0]
         raise SettingsError(f"{twice} occurs twice among the films; give each film once, and each its own name.")
     return FilmList(tuple(groups), names, tuple(notes))
+
+
+def _storable(films: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the films whose names can be written to Parquet, and a sentence about the others."""
+    known = [film for film in films if film.encode("utf-8", "ignore").decode() == film]
+    if len(known) == len(films):
+        return known, []
+    left_out = sorted(set(films) - set(known))
+    more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+    return known, [f"{left_out[0]}{more}: left out, since Parquet holds only names in UTF-8; rename what is not."]
 
 
 def rounds(parts: Iterable[Part]) -> Iterator[list[Part]]:

@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import BundleError, BundleIncomplete, HubError, HubNotFound, HubUnreachable
+from ..errors import BundleChanged, BundleError, BundleIncomplete, HubError, HubNotFound, HubUnreachable
 from ..links import HUB_REPO
-from ..manifest import most_bytes, read_manifest, refuse_code, verify
+from ..manifest import MOST_UNLISTED, most_bytes, read_manifest, refuse_code, verify
 from ..settings import Settings
 from . import versioned
 from .address import Repo, did_you_mean
@@ -159,6 +159,10 @@ def _downloaded(repo: Repo, token: str | None, kept: Path, guard: "Guard") -> Pa
     there = [file.rfilename for file in info.siblings or ()]
     refuse_code(there, str(repo))
     card = [name for name in there if versioned.is_card(name)]
+    if len(card) > MOST_UNLISTED:
+        raise BundleChanged(
+            f"{repo} has {len(card)} files of a model card; at most {MOST_UNLISTED} are pulled. Check the address."
+        )
     snapshot = kept / "snapshots" / commit
 
     def download(name: str, most: int) -> None:

@@ -44,6 +44,8 @@ def test_films_in_an_object_store_that_are_graded_again_keep_the_other_answers_o
     import pyarrow.parquet as pq
 
     files = GradedFiles(store, "1", 0.9)
+    fsspec.filesystem("memory").rmdir("/answers")  # a store may keep no empty folder
+    assert not files.finished().films
     assert files.write("part-a.parquet", [("good", report), ("bad", DAMAGED), ("worse", DAMAGED)]) == 2
     before = files.finished()
     assert before.films == {"good", "bad", "worse"}
@@ -68,11 +70,13 @@ def test_a_file_has_the_columns_and_values_of_the_csv(report, films, tmp_path):
 
     film, out = str(films["mild"]), tmp_path / "answers.csv"
     assert main(["grade", film, "--out", str(out)]) == 0
-    GradedFiles(f"file://{tmp_path}", report.revision, report.level).write("part-a.parquet", [(film, report)])
+    files = GradedFiles(f"file://{tmp_path}/site [1]", report.revision, report.level)
+    files.write("part-a.parquet", [(film, report)])
+    assert files.finished().films == {film}
     with out.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         (by_command,) = reader
-    table = pq.read_table(tmp_path / "part-a.parquet")
+    table = pq.read_table(tmp_path / "site [1]" / "part-a.parquet")
     assert table.column_names == reader.fieldnames
     (by_ray,) = table.to_pylist()
     for name, cell in by_ray.items():
@@ -110,6 +114,12 @@ def test_films_that_are_given_one_by_one_share_the_parts_of_a_folder(films, tmp_
     archive = list_films(given)
     parts = archive.parts(len(given) - 1, set(), {})
     assert [part.films for part in parts] == [tuple(given[:-1]), tuple(given[-1:])]
+
+
+def test_a_film_whose_name_is_not_utf8_is_left_out_and_named(films):
+    archive = list_films([str(films["mild"]), "a\udcff.png", "b\udcff.png"])
+    assert archive.films == {str(films["mild"])}
+    assert [note.partition(":")[0] for note in archive.notes] == ["a\udcff.png and 1 more"]
 
 
 def test_a_table_of_films_is_read_in_bounded_memory_and_a_name_never_gets_the_bytes_of_another(tmp_path):

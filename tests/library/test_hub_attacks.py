@@ -134,6 +134,13 @@ def test_a_bundle_with_a_flood_of_figures_is_refused(tmp_path):
         read_bundle(bundle)
 
 
+def test_a_flood_of_figures_on_a_hub_is_not_pulled(server, published, stranger):
+    flood = {f"figures/{number}.png": b"picture" for number in range(MOST_UNLISTED)}
+    server.commit(REPO, server.files(REPO) | flood)
+    assert stranger.does("pull", REPO)["error"] == "BundleChanged"
+    assert not list(stranger.cache.rglob("blobs/*"))
+
+
 def test_a_card_of_300_mb_is_not_pulled(server, published, stranger):
     server.commit(REPO, server.files(REPO) | {"README.md": b"x" * 3_000_000})
     said = stranger.does("pull", REPO)
