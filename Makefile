@@ -83,8 +83,8 @@ define BUNDLED
 	$(BIN)/python -m tuning gate --data runs/audit --out runs/gate
 	$(BIN)/python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/plain --name kneeoa-cnn
 	$(BIN)/python -m benchmarks.robustness --audit runs/audit --bundle ./runs/plain --films 120 --out runs/robustness
-	$(BIN)/python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle --name kneeoa-cnn \
-		--cross-domain docs/evidence/cross-domain/cross-domain.json --robustness runs/robustness
+	$(BIN)/python -m tuning export --data ./runs/plain --robustness runs/robustness --out runs/bundle \
+		--cross-domain docs/evidence/cross-domain/cross-domain.json
 endef
 
 docs: .venv/ready  ## the documentation as a site, in site/; fails on a broken link

@@ -54,9 +54,9 @@ def _read(reader: FilmReader, film: AuditedFilm) -> TrueFilm:
 
 def worst(rows: Sequence[ChangeEvidence]) -> dict[str, tuple[str, float]]:
     """Return the change that does most harm, by figure, and how much."""
-    plain, changed = rows[0], rows[1:]
+    changed = rows[1:]
     losses = {
-        "loss of QWK": {row.change: plain.qwk.value - row.qwk.value for row in changed},
+        "loss of QWK": {row.change: row.qwk_loss.value for row in changed if row.qwk_loss},
         "other grade": {row.change: 1 - row.same.value for row in changed},
         "shift of severity": {row.change: abs(row.bias.value) for row in changed},
         "refused": {row.change: row.refused.value for row in changed},

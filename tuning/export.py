@@ -3,8 +3,8 @@
     python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle
     python -m tuning export --data ./runs/bundle --robustness runs/robustness --out runs/bundle-measured
 
-The second command gives a bundle other measures. Its networks, its limits and its version stay, and no test film is
-looked at again.
+The second command gives a bundle more measures, or newer ones. Its networks, its limits and its version stay, and no
+test film is looked at again.
 """
 
 import contextlib
@@ -70,13 +70,11 @@ class Parts:
         locator: The network that finds the joints.
         gate: The network that refuses what is not an upright frontal knee.
         cross_domain: What networks that were trained on one dataset are worth on others.
-        robustness: What changes of films do to the grades.
     """
 
     locator: LocatorPart | None
     gate: GatePart | None
     cross_domain: tuple[CrossDomainRow, ...]
-    robustness: RobustnessEvidence | None
 
 
 def export(
@@ -88,7 +86,6 @@ def export(
     locator: Path | None = None,
     gate: Path | None = None,
     cross_domain: Path | None = None,
-    robustness: Path | None = None,
 ) -> Path:
     """Write the bundle to the new folder `out`, and return it. Nothing stays there when a check fails.
 
@@ -100,7 +97,6 @@ def export(
         locator: Output folder of the locator step, or a bundle with a locator.
         gate: Output folder of the gate step, or a bundle with a gate.
         cross_domain: cross-domain.json of `python -m benchmarks.cross_domain`.
-        robustness: Output folder of `python -m benchmarks.robustness`, which grades with an export without it.
 
     Raises:
         DataError: `out` is not empty, an input is not what it should be, or ONNX and Keras differ by more than
@@ -115,7 +111,6 @@ def export(
         locator_part(locator) if locator else None,
         gate_part(gate) if gate else None,
         _cross_domain(cross_domain) if cross_domain else (),
-        _robustness(robustness) if robustness else None,
     )
     config = _config(train, fitted, name, version, parts, settings)
     with _writing(out) as bundle:
@@ -124,8 +119,6 @@ def export(
         exported = _check_equal(model, bundle, config, audit)
         evidence = _with_parts(evidence, parts, exported)
         shutil.copytree(evaluated / "figures", bundle / "figures")
-        if robustness:
-            _copy_picture(robustness, bundle)
         if reports := reports_of(train):
             copy_pages(reports, bundle / SEARCH_REPORT, "figures/search/")
         _write_documents(bundle, config, evidence, parts)
@@ -147,7 +140,7 @@ def renew(
         bundle: The folder of the bundle.
         out: The new bundle's folder.
         cross_domain: See `export`; None keeps what the bundle has.
-        robustness: See `export`; None keeps what the bundle has.
+        robustness: Output folder of `python -m benchmarks.robustness` with this bundle; None keeps what the bundle has.
         audit: Output folder of an audit of the bundle's films, whose shortcuts the card lists; None keeps what the
             bundle has.
         search: Output folder of a search that was made after the training and has the bundle's networks among its
@@ -308,7 +301,6 @@ def _with_parts(evidence: Evidence, parts: Parts, exported: ExportEvidence) -> E
         finding=parts.locator.evidence if parts.locator else evidence.finding,
         refusal=replace(evidence.refusal, gate=parts.gate.evidence if parts.gate else None),
         cross_domain=parts.cross_domain,
-        robustness=parts.robustness,
     )
 
 

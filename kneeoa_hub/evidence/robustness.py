@@ -18,6 +18,9 @@ class ChangeEvidence:
     change: Annotated[str, f'What was done to each film; "{AS_IT_IS}" for the films without a change.']
     kind: Annotated[str, 'Kind of the change: "framing", "exposure", "quality", "addition" or "several".']
     qwk: Annotated[Estimate, "Quadratic weighted kappa of the reported and the reader's grade."]
+    qwk_loss: Annotated[
+        Estimate | None, "Kappa of the same films without the change, minus kappa with it; absent up to 0.14.0."
+    ] = None
     accuracy: Annotated[Estimate, "Proportion of the knees whose reported grade is the reader's."]
     auc_oa: Annotated[Estimate | None, "Area under the ROC curve for KL 2 or more."] = None
     coverage: Annotated[Estimate, "Proportion of the knees whose 90% prediction set holds the reader's grade."]

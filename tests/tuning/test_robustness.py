@@ -49,7 +49,9 @@ def test_a_change_that_does_nothing_costs_nothing_and_one_that_spoils_films_refu
         "quality",
         lambda pixels, rng: compressed(pixels, rng, quality=10) if rng.integers(2) else pixels,
     )
-    plain, same, blanked, in_files = robustness(from_pretrained(), films, (nothing, some, crushed))
+    grader = from_pretrained()
+    plain, same, blanked, in_files = robustness(grader, films, (nothing, some, crushed))
+    assert list(robustness(grader, films, (some,)))[1] == blanked
     assert plain.change == AS_IT_IS
     assert plain.refused.value == 0
     assert same.qwk == plain.qwk
@@ -58,3 +60,5 @@ def test_a_change_that_does_nothing_costs_nothing_and_one_that_spoils_films_refu
     for spoilt in (blanked, in_files):
         assert 0 < spoilt.refused.value < 1
         assert spoilt.same.value == 1
+        assert spoilt.qwk_loss
+        assert spoilt.qwk_loss.value == 0  # against the same films

@@ -11,11 +11,12 @@ from .command import Command
 
 TEXTS = ("name", "version")
 LATER = {
-    "audit": "the output of evaluate, which knows its audit",
-    "search": "the output of evaluate, which knows the search that found its members",
+    "audit": "the output of evaluate, which knows its audit; leave --audit out",
+    "search": "the output of evaluate, which knows the search that found its members; leave --search out",
+    "robustness": "the output of evaluate, which graded none of them; export it, and give the bundle with --data",
 }
-"""Only a bundle gets these, and why."""
-MEASURES = ("cross_domain", "robustness", *LATER)
+"""Only a bundle gets these, why, and what to do."""
+MEASURES = ("cross_domain", *LATER)
 FOLDERS = ("locator", "gate", *MEASURES)
 """These options of `export` are texts, and those files or folders."""
 
@@ -68,7 +69,7 @@ def _export_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--gate", metavar="DIR", help=gate)
     cross_domain = "cross-domain.json of `python -m benchmarks.cross_domain`, for the card"
     step.add_argument("--cross-domain", metavar="FILE", help=cross_domain)
-    robustness = "output of `python -m benchmarks.robustness`, for the card"
+    robustness = "output of `python -m benchmarks.robustness` with the bundle that is given with --data, for the card"
     step.add_argument("--robustness", metavar="DIR", help=robustness)
     audit = "audit of the films of the bundle that is given with --data: its shortcuts, for the card"
     step.add_argument("--audit", metavar="DIR", help=audit)
@@ -86,7 +87,7 @@ def _export(options: argparse.Namespace) -> str:
     if not (data / CONFIG).is_file():
         for name in LATER:
             if getattr(options, name):
-                raise SettingsError(f"--{name}: {data} is {LATER[name]}; leave --{name} out.")
+                raise SettingsError(f"--{name}: {data} is {LATER[name]}.")
         return f"bundle: {export(data, out, **texts, **folders)}"
     if kept := sorted({*texts, *folders}.difference(MEASURES)):
         raise SettingsError(

@@ -186,7 +186,7 @@ def _clusters(films: Sequence[AuditedFilm]) -> Clusters:
 def _shortcuts(films: Sequence[AuditedFilm], dataset: str, findings: Findings) -> dict[str, ShortcutEvidence]:
     """Return how well the grade of a dataset's films, used or not, can be guessed from what shows no joint."""
     rows = [row for row, film in enumerate(films) if film.dataset == dataset]
-    grades, groups = np.array([films[row].grade for row in rows]), np.array([films[row].group for row in rows])
+    grades, groups = (np.array([getattr(films[row], name) for row in rows]) for name in ("grade", "leakage_group"))
     scores = {
         name: shortcuts.shortcut_scores([findings.probes[row][number] for row in rows], grades, groups)
         for number, name in enumerate(shortcuts.PROBES)

@@ -11,7 +11,7 @@ from kneeoa_hub.imaging.refusal import training_distances
 from kneeoa_hub.runtime import Outputs
 
 from ..data.datasets import Knees
-from ..run.estimates import exact, proportion
+from ..run.estimates import exact, grouped_proportion
 from .calibration import Calibration, calibrated_predictions, reported_predictions
 from .metrics import Predictions, measure, measure_grades
 from .outputs import take
@@ -82,7 +82,9 @@ def measure_set(name: str, films: PredictedSplit, calibration: Calibration, refu
     return MeasuredSet(
         name,
         predictions,
-        metrics=measure(SetEvidence, predictions, refused=proportion(away > refusal.max_distance)),
+        metrics=measure(
+            SetEvidence, predictions, refused=grouped_proportion(away > refusal.max_distance, films.knees.groups)
+        ),
         by_grade=measure_grades(predictions),
         levels={
             str(level): measure(
