@@ -23,6 +23,7 @@ from .imaging.folders import films_of
 from .imaging.laterality import knee_sides
 from .imaging.letterbox import letterbox, network_values
 from .imaging.markers import MarkerReader
+from .imaging.passing import PassingFault
 from .imaging.refusal import Refusal, TrainingDistances, check_pixels, refuse
 from .imaging.screen import Screener, Screening
 from .imaging.several import check_films, with_boxes
@@ -289,7 +290,8 @@ class KneeGrader:
         except KneeOAError as error:
             return error
         except Exception as error:  # one film must never end the batch, whatever a defect of ours makes of it
-            return FilmError(f"The film can't be graded ({type(error).__name__}: {error}); grade it by itself.")
+            kind = PassingFault if isinstance(error, MemoryError) else FilmError
+            return kind(f"The film can't be graded ({type(error).__name__}: {error}); grade it by itself.")
 
     def _graded(self, film: Film, screening: Screening, refused: Refusal | None, force: bool) -> FilmReport:
         """Run the network on the knees that the screening found, and report them."""

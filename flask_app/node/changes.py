@@ -1,4 +1,4 @@
-"""Changes what the queue holds when a header was corrected, or when the grades of an earlier study changed."""
+"""Changes what the queue holds after a corrected header, a faulty film that comes again, or other earlier grades."""
 
 from dataclasses import astuple
 from sqlite3 import Connection, Row
@@ -57,6 +57,22 @@ def correct(
         (identity.study, OTHER_PATIENT),
     )
     database.execute("UPDATE studies SET due_at = ? WHERE study = ?", (due_at, identity.study))
+
+
+def grade_again(database: Connection, known: Row, film: bytes, due_at: float) -> None:
+    """Let a faulty film that came again wait, and make its study due.
+
+    Args:
+        database: The database, in a transaction.
+        known: The row of the film.
+        film: The file, which may have been deleted since it came first.
+        due_at: The time at which the study becomes due.
+    """
+    database.execute(
+        "UPDATE films SET content = ?, state = 'waiting', reason = '', attempts = 0 WHERE film = ?",
+        (film, known["film"]),
+    )
+    database.execute("UPDATE studies SET due_at = ? WHERE study = ?", (due_at, known["study"]))
 
 
 def study_row(database: Connection, study: str) -> Row:

@@ -13,6 +13,7 @@ import pydicom
 from kneeoa_hub import FilmReport, KneeOAError
 from kneeoa_hub.errors import FilmError
 from kneeoa_hub.imaging.identity import read_identity
+from kneeoa_hub.imaging.passing import PassingFault
 from kneeoa_hub.imaging.quiet import quiet_logs, quiet_warnings
 from kneeoa_hub.output.dicom import secondary_capture, structured_report, to_bytes
 from kneeoa_hub.overlay import film_picture
@@ -24,9 +25,9 @@ from .queue import Queue
 from .records import GradedStudy, Object, QueuedFilm, StoredGrades, Study
 
 MOST_ATTEMPTS = 3
-"""A film whose grading ended the process this often is faulty."""
+"""A film whose grading ended a process or took too long this often is faulty."""
 LATER_SECONDS = 60
-"""After a fault of the model a study waits a minute."""
+"""After a fault of the model, or one that may pass, a study waits a minute."""
 EARLIER_REPORT = (
     "This study has an earlier report, of films that the node no longer has. This report is about the other films and"
     " does not replace it."
@@ -72,9 +73,10 @@ class StudyGrader:
             return False
         try:
             graded = self._grade(study)
-        except KneeOAError as error:  # the model's fault and no film's
+        except KneeOAError as error:  # the model's fault, or one that may pass
             log.error("A study can't be graded now: %s", error.message)
             self._queue.postpone(study, LATER_SECONDS)
+            self._queue.end(*self._begun)
             self._begun.clear()
             return True
         self._queue.finish(study, graded)
@@ -96,6 +98,9 @@ class StudyGrader:
             try:
                 named = self._check(film, film.content, patient)
                 report = self._graded(film, film.content)
+            except PassingFault:
+                self._begun.discard(film.film)  # so that the attempt counts
+                raise
             except FilmError as error:
                 hide = self._queue.pseudonyms.of
                 self._dead.bury(f"{hide(study.study)}-{hide(film.film)}", film.content)
@@ -126,7 +131,10 @@ class StudyGrader:
         Raises FilmError for a film that is not to be graded.
         """
         if film.attempts - (film.film in self._begun) >= MOST_ATTEMPTS:
-            raise FilmError(f"The process ended {MOST_ATTEMPTS} times while it graded this film.")
+            raise FilmError(
+                f"Its grading ended a process or took too long {MOST_ATTEMPTS} times; export it again, as uncompressed"
+                " DICOM."
+            )
         return check_patient(patient, read_identity(content).patient)
 
     def _graded(self, film: QueuedFilm, content: bytes) -> FilmReport:
@@ -136,6 +144,8 @@ class StudyGrader:
         """
         with self._in_progress(film.film):
             (report,) = self._grader.grade_batch([content], boxes=[None])
+            if isinstance(report, PassingFault):
+                raise report
             if isinstance(report, FilmReport):
                 drawn = self._capture and not report.refused
                 report = replace(
@@ -147,7 +157,7 @@ class StudyGrader:
 
     @contextmanager
     def _in_progress(self, *films: str) -> Iterator[None]:
-        """Count an attempt of films for as long as the block runs, so that only an end of the process leaves it.
+        """Count an attempt of films for as long as the block runs, so that an error or the process's end leaves it.
 
         One process counts one attempt of a film at most, since a full disk can keep it from taking the attempt back.
         """

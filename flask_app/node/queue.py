@@ -7,7 +7,7 @@ from typing import Any
 
 from kneeoa_hub.imaging.identity import FilmIdentity, names_patient
 
-from .changes import compare_again, correct, is_whole, study_row
+from .changes import compare_again, correct, grade_again, is_whole, study_row
 from .digests import Digests
 from .outbox import AFTER, Outbox
 from .records import GradedStudy, KeptFilm, QueuedFilm, StoredGrades, Study
@@ -27,8 +27,9 @@ class Queue(Outbox):
             settle: Seconds.
 
         Returns:
-            "new"; "known" if the same film came before; "corrected" if its header says something else now, so
-            that its study is graded again; "other" if another film came under the same UID, which is not kept.
+            "new"; "known" if the same film came before; "again" if it was faulty, perhaps by a fault that has passed,
+            or "corrected" if its header says something else now, so that its study is graded again; "other" if another
+            film came under the same UID, which is not kept.
 
         Raises:
             sqlite3.Error: The film could not be kept.
@@ -37,6 +38,9 @@ class Queue(Outbox):
         with self.transaction() as database:
             known = database.execute("SELECT * FROM films WHERE film = ?", (identity.instance,)).fetchone()
             if known:
+                if known["sha256"] == digests.whole and known["state"] == "faulty":
+                    grade_again(database, known, film, now + settle)
+                    return "again"
                 same_pixels = bool(digests.pixels) and digests.pixels == known["pixels"]
                 if known["sha256"] == digests.whole or (same_pixels and known["header"] == digests.header):
                     return "known"
@@ -88,7 +92,7 @@ class Queue(Outbox):
             database.executemany("UPDATE films SET attempts = attempts + 1 WHERE film = ?", [(one,) for one in films])
 
     def end(self, *films: str) -> None:
-        """Note that the process has survived the work on films, so that its attempt does not count."""
+        """Note that the work on films was no fault of theirs, so that its attempt does not count."""
         with self.transaction() as database:
             database.executemany(
                 "UPDATE films SET attempts = max(0, attempts - 1) WHERE film = ?", [(one,) for one in films]
@@ -148,12 +152,10 @@ class Queue(Outbox):
             )
 
     def postpone(self, study: Study, seconds: float) -> None:
-        """Make a study due later, for a reason that lies in none of its films."""
+        """Make a study due later."""
         with self.transaction() as database:
             now = self.clock()
-            database.execute(
-                "UPDATE films SET attempts = 0, received_at = min(received_at, ?) WHERE study = ?", (now, study.study)
-            )
+            database.execute("UPDATE films SET received_at = min(received_at, ?) WHERE study = ?", (now, study.study))
             database.execute(
                 "UPDATE studies SET due_at = ? WHERE study = ? AND due_at = ?",
                 (now + seconds, study.study, study.due_at),

@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..errors import DamagedFilm, FilmTooLarge, KneeOAError
+from ..errors import KneeOAError
 from .decode_worker import WALL_SECONDS, fields_of, send
 from .film import Film, Limits
+from .passing import EndedDecoding, SlowDecoding
 from .shared_memory import shared_memory
 
 WORKER = "kneeoa_hub.imaging.decode_worker"
@@ -56,7 +57,7 @@ class DecodeProcesses:
 
         Raises:
             FilmError: As `decode.decode` does; FilmTooLarge for a film that breaks a limit of its process, and
-                DamagedFilm for one that ends it.
+                DamagedFilm for one that ends it. Both are a `PassingFault`, unless it is the limit on memory.
             KneeOAError: No process can be started.
         """
         self._begin()
@@ -122,23 +123,24 @@ class _Process:
                 self._ready = True
         except (OSError, EOFError):
             raise KneeOAError(NOT_STARTED) from None
-        error: KneeOAError | None = None
+        answered: Film | KneeOAError
         try:
             self._socket.settimeout(WALL_SECONDS)
             send(self._file, [len(content), name, *astuple(limits)], content)
             answer = self._receive()
             if "error" in answer:
-                error = getattr(errors, answer["error"])(answer["message"])
+                answered = getattr(errors, answer["error"])(answer["message"])
             else:
-                film = Film(self._pixels(answer.pop("shape"), answer.pop("place"), limits), name, **fields_of(answer))
+                pixels = self._pixels(answer.pop("shape"), answer.pop("place"), limits)
+                answered = Film(pixels, name, **fields_of(answer))
         except TimeoutError:
             raise _too_slow(name) from None
         except Exception:  # a process that a film has broken may answer anything
             raise self._why_ended(name) from None
         self.ended = False
-        if error:
-            raise error
-        return film
+        if isinstance(answered, KneeOAError):
+            raise answered
+        return answered
 
     def _pixels(self, shape: tuple[int, int], place: int | None, limits: Limits) -> np.ndarray:
         if math.prod(shape) > limits.max_pixels:
@@ -159,7 +161,7 @@ class _Process:
         with suppress(subprocess.TimeoutExpired):
             if self._process.wait(WALL_SECONDS) == -signal.SIGXCPU:
                 return _too_slow(name)
-        return DamagedFilm(
+        return EndedDecoding(
             f"{name} is damaged: it ended the process that decoded it. Export it again, as a plain PNG file or as"
             " uncompressed DICOM."
         )
@@ -173,8 +175,8 @@ def _stop(process: subprocess.Popen[bytes], connection: socket.socket, owner: in
     process.wait()
 
 
-def _too_slow(name: str) -> FilmTooLarge:
-    return FilmTooLarge(
+def _too_slow(name: str) -> SlowDecoding:
+    return SlowDecoding(
         f"{name} takes too long to decode, longer than any film should. Export it again, as a plain PNG file or as"
         " uncompressed DICOM."
     )

@@ -18,6 +18,7 @@ from kneeoa_hub.imaging import decode_process, decode_worker
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.decode_process import DecodeProcesses
 from kneeoa_hub.imaging.film import Limits
+from kneeoa_hub.imaging.passing import EndedDecoding, SlowDecoding
 from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.imaging.shared_memory import LEAST_BYTES
 
@@ -76,8 +77,8 @@ def test_errors_are_the_same_errors(processes: DecodeProcesses):
     ("content", "error", "message"),
     [
         (b"memory", FilmTooLarge, "more memory than a film should"),
-        (b"time", FilmTooLarge, "takes too long to decode"),
-        (b"crash", DamagedFilm, "ended the process that decoded it"),
+        (b"time", SlowDecoding, "takes too long to decode"),
+        (b"crash", EndedDecoding, "ended the process that decoded it"),
     ],
 )
 def test_a_film_that_needs_too_much_memory_ends_its_process_and_the_next_film_is_read(

@@ -11,6 +11,7 @@ from flask_app.node.dead import DeadLetters
 from flask_app.node.grade import MOST_ATTEMPTS
 from flask_app.node.queue import Queue
 from kneeoa_hub.imaging.identity import read_identity
+from kneeoa_hub.imaging.passing import SlowDecoding
 
 from ...support.node_queue import DAY, film, grading, state, take, waiting
 
@@ -88,6 +89,24 @@ def test_a_film_that_ends_the_process_after_its_grading_is_faulty_too(queue, gra
             grading(queue, grader, capture=True).grade_next()
     grading(queue, grader, capture=True).grade_next()
     assert state(queue, uid)[0] == "faulty"
+
+
+def test_a_fault_that_may_pass_is_tried_thrice_and_anew_when_the_film_comes_again(queue, grader, monkeypatch, clock):
+    one = film()
+    (uid,) = take(queue, one)
+    studies = grading(queue, grader)
+    with monkeypatch.context() as patch:
+        patch.setattr(grader, "grade_batch", lambda *_, **__: [SlowDecoding("The machine is busy.")])
+        for _ in range(MOST_ATTEMPTS):
+            assert studies.grade_next()
+            assert not studies.grade_next()  # a minute later
+            assert state(queue, uid) == ("waiting", "")
+            clock.now += DAY
+        assert studies.grade_next()
+    assert state(queue, uid)[0] == "faulty"
+    take(queue, one)
+    studies.grade_next()
+    assert state(queue, uid) == ("graded", "")
 
 
 def test_a_queue_of_an_earlier_release_is_used_as_it_is(tmp_path, grader):
