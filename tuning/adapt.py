@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError
@@ -20,14 +21,15 @@ from kneeoa_hub.typed_json import to_json
 
 from .audit import audit
 from .data.augment import Mixing, TrainingBatches, one_hot
-from .data.datasets import Knees, load_knees, usable_rows
-from .data.summary import read_summary
+from .data.datasets import Knees, check_grades, load_knees, usable_rows
+from .data.table import SPLITS
 from .networks.ensemble import Member
 from .networks.losses import QuadraticKappa, loss_for
 from .run import steps
 from .run.console import Progress
 from .run.weights import save_weights
 from .training.checkpoint import OBJECTIVE, weights_path
+from .training.distillation import shared_datasets
 from .training.members import RECORD, members_of
 from .training.schedule import warmup_cosine
 
@@ -71,15 +73,21 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
         settings: The options of the adaptation.
 
     Raises:
-        DataError: There are fewer than LEAST_FILMS usable films.
+        DataError: There are fewer than LEAST_FILMS usable films, a split has none or one grade, or the bundle may have
+            been trained on films that are held out.
     """
     folder = pull(address)
     bundle = read_bundle(folder)
     framed = bundle.config.input.crop == "frame" and bundle.config.locator is not None
     audited = audit(data, out / "audit", settings.seed, str(folder) if framed else "")
-    usable = sum(sum(grades) for splits in read_summary(audited).splits.values() for grades in splits.values())
-    if usable < LEAST_FILMS:
-        raise DataError(f"{usable} usable films are too few to adapt to; give {LEAST_FILMS} or more.")
+    _check_films(audited)
+    shared, others = shared_datasets(bundle, audited)
+    if others:
+        raise DataError(
+            f"{address or SHIPPED} was trained on other films of {', '.join(others)} than the training films of"
+            f" {audited}, maybe on its validation or test films; adapt the bundle that it came from to all films, or"
+            " give the films that it never saw alone, under another name."
+        )
     reach = bundle.config.input.reach
     base = {"address": address or SHIPPED, "revision": revision_of(folder), "reach": reach}
     trained = steps.begin(out / "train", "train", str(audited), {**asdict(settings), "base": base})
@@ -96,10 +104,21 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
         best_json_sha256=search.best_json_sha256,
         members=tuple(members),
         films=0 if settings.recalibrate else len(usable_rows(audited, "train")),
-        base=base | {"name": bundle.config.name, "search": to_json(search), "recalibrated_only": settings.recalibrate},
+        base=base
+        | {"name": bundle.config.name, "search": to_json(search), "recalibrated_only": settings.recalibrate}
+        | {"seen": bool(shared)},
     )
     steps.write_json(trained / RECORD, record)
     return trained
+
+
+def _check_films(audited: Path) -> None:
+    """Raise DataError for films that can't be adapted to, or not be measured on after an hour of training."""
+    splits = {split: usable_rows(audited, split) for split in SPLITS}
+    usable = sum(map(len, splits.values()))
+    if usable < LEAST_FILMS:
+        raise DataError(f"{usable} usable films are too few to adapt to; give {LEAST_FILMS} or more.")
+    check_grades(*(np.array([film.grade for film in splits[split]]) for split in ("train", "val")))
 
 
 def epochs_of(batches: int) -> int:

@@ -117,7 +117,7 @@ def _check_held_out(ensemble: TrainedEnsemble, splits: Sequence[str]) -> None:
 def _seen(ensemble: TrainedEnsemble) -> frozenset[str]:
     """Return the sha256 of every film that a member was trained on, here or before it joined."""
     names = {member.name for member in ensemble.members}
-    return frozenset() if ensemble.recalibrated_only else seen_films(ensemble.train, ensemble.audit, names)
+    return frozenset() if ensemble.saw_nothing else seen_films(ensemble.train, ensemble.audit, names)
 
 
 def _predict_reference(ensemble: TrainedEnsemble) -> PredictedSplit:

@@ -36,6 +36,11 @@ class DataEvidence:
     films: Annotated[int, Range(0), "Films that could be read."]
     groups: Annotated[int, Range(0), "Leakage groups: patients, or clusters of copies."]
     splits: Annotated[dict[str, dict[str, FiveCounts]], "By dataset and split, the films of each grade, 0 to 4."]
+    split_hashes: Annotated[
+        dict[str, str],
+        "By dataset, sha256 over the names and splits of its films, which do not change with the resolution; from"
+        " 0.15.0.",
+    ] = field(default_factory=dict)
     left_out: Annotated[dict[str, int], "By reason, the films that were left out."]
     shortcuts: Annotated[
         dict[str, dict[str, ShortcutEvidence]], "By dataset, and by what the grade is guessed from; from 0.3.0."

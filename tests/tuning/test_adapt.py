@@ -23,6 +23,9 @@ def site(audited: Path) -> Path:
 
 @pytest.mark.slow
 def test_recalibrating_keeps_the_weights_and_fits_the_rest(site, loop, tmp_path):
+    from tuning.adapt import AdaptSettings, adapt
+    from tuning.training.members import load_ensemble
+
     start = ["adapt", "--from", str(loop / "located"), "--data", f"site={site}", "--out", str(tmp_path)]
     assert main([*start, "--recalibrate"]) == 0
     grader, adapted = (kneeoa_hub.from_pretrained(folder) for folder in (loop / "located", tmp_path / "bundle"))
@@ -30,6 +33,9 @@ def test_recalibrating_keeps_the_weights_and_fits_the_rest(site, loop, tmp_path)
     assert old.input.crop == new.input.crop == "frame"
     assert new.temperature != old.temperature
     assert new.conformal.calibration_films >= 45
+    # The bundle saw the training films of a dataset that both have, so these are not calibrated on.
+    again = adapt(str(loop / "located"), [f"synthetic={site}"], tmp_path / "again", AdaptSettings(recalibrate=True))
+    assert not load_ensemble(again).saw_nothing
     film = knee_film(2, 5).pixels
     before, after = (g.grade(film, force=True).knees[0].probabilities for g in (grader, adapted))
     # Undone, both temperatures leave the same network.
@@ -71,3 +77,17 @@ def test_too_few_films_are_refused(tmp_path, capsys):
     write_films(tmp_path / "films", 40)
     assert main(["adapt", "--data", str(tmp_path / "films"), "--out", str(tmp_path / "out")]) == 1
     assert "40 usable films are too few to adapt to" in capsys.readouterr().err
+
+
+def test_films_that_can_not_be_measured_on_are_refused_before_the_training(site, tmp_path, capsys):
+    files = [path.relative_to(site.parent) for path in sorted(site.rglob("*.png"))]
+    for part, left_out, message in (
+        ("all", (), "was trained on other films of oai than the training films of"),
+        ("no-test", ("test",), "has no film in the split 'test'"),
+        ("one-grade", ("val/0", "val/1", "val/2", "val/3"), "validation films have one grade"),
+    ):
+        kept = [file for file in files if not str(file.relative_to("films")).startswith(left_out or "none")]
+        rows = "".join(f"{site.parent / file},{file.parts[2]},{file.parts[1]}\n" for file in kept)
+        (tmp_path / "oai.csv").write_text("file,grade,split\n" + rows, "utf-8")
+        assert main(["adapt", "--data", str(tmp_path / "oai.csv"), "--out", str(tmp_path / part)]) == 1
+        assert message in capsys.readouterr().err

@@ -10,8 +10,13 @@ import pytest
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.phantom import write_films
+from kneeoa_hub.typed_json import to_json
+from tuning.audit import audit
 from tuning.data.datasets import load_knees
+from tuning.data.summary import read_summary, split_hashes
+from tuning.data.table import read_films
 
+from ..support.bundles import changed, make_bundle
 from ..support.eager import eagerly
 from ..support.searches import write_search
 
@@ -37,7 +42,6 @@ def test_half_of_a_target_is_the_label_and_half_are_the_teachers_probabilities(a
 
 
 def test_a_teacher_of_other_films_of_the_same_dataset_is_refused(tmp_path, grader):
-    from tuning.audit import audit
     from tuning.training import distillation
 
     write_films(tmp_path / "films", 30)
@@ -46,9 +50,40 @@ def test_a_teacher_of_other_films_of_the_same_dataset_is_refused(tmp_path, grade
         distillation.targets(mine, str(grader.bundle.folder))
 
 
+def test_a_bundle_that_saw_the_films_in_other_splits_is_refused_however_many_films_they_have(tmp_path):
+    from tuning.training.distillation import check_films
+
+    write_films(tmp_path / "films", 30)
+    rows = [(f"films/{path.relative_to(tmp_path / 'films')}", path.parts[-2:]) for path in tmp_path.rglob("*.png")]
+    texts = {
+        "drawn": "".join(f"{file},{grade},,\n" for file, (grade, _) in rows),
+        "given": "".join(f"{file},{grade},{name[:6]},{Path(file).parts[1]}\n" for file, (grade, name) in rows),
+    }
+    audits = {}
+    for kind, seed in (("drawn", 0), ("drawn", 1), ("given", 0)):
+        (tmp_path / "site.csv").write_text("file,grade,group,split\n" + texts[kind], "utf-8")
+        audits[kind, seed] = audit([str(tmp_path / "site.csv")], tmp_path / f"{kind}-{seed}", seed)
+    then, now = read_summary(audits["drawn", 0]), read_summary(audits["drawn", 1])
+    assert then.splits == now.splits
+    assert then.fingerprint != now.fingerprint
+
+    def bundle_of(kind: str, name: str, hashed: bool):
+        """A bundle that was trained on the films of an audit at another resolution."""
+        counts = to_json(read_summary(audits[kind, 0]).splits)
+        hashes = split_hashes(read_films(audits[kind, 0])) if hashed else {}
+        data = {"fingerprint": "of other bytes", "splits": counts, "split_hashes": hashes}
+        return read_bundle(changed(make_bundle(tmp_path / f"tiny-{name}"), tmp_path / name, {"data": data}))
+
+    drawn, older = bundle_of("drawn", "new", True), bundle_of("drawn", "old", False)
+    check_films("new", drawn, audits["drawn", 0])
+    for bundle in (drawn, older):
+        with pytest.raises(DataError, match="was trained on other films of site"):
+            check_films("it", bundle, audits["drawn", 1])
+    check_films("given", bundle_of("given", "given", False), audits["given", 0])
+
+
 @pytest.mark.slow
 def test_a_member_of_another_training_joins_as_it_is(audited, grader, tmp_path):
-    from tuning.audit import audit
     from tuning.networks.architecture import Architecture
     from tuning.train import train
     from tuning.training.checkpoint import weights_path

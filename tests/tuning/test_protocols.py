@@ -1,5 +1,8 @@
 """Members with a classifier for the readers of each dataset."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -124,6 +127,19 @@ def test_a_bundle_answers_by_its_protocol_and_is_fitted_on_the_films_of_its_read
     report = grader.grade(knee_film(2, 7).pixels, force=True)
     assert report.protocol == "clinic"
     assert report.to_dict()["protocol"] == "clinic"
+
+
+@pytest.mark.slow
+def test_an_evaluation_without_films_to_fit_on_says_so(trained, audited, tmp_path):
+    from kneeoa_hub.errors import DataError
+    from tuning.data.table import read_films, write_films
+    from tuning.evaluate import evaluate
+
+    # A newer audit that finds every knee in one leakage group leaves no film that training did not see.
+    newer = shutil.copytree(audited, tmp_path / "newer")
+    write_films(newer / "films.csv", [replace(film, leakage_group="one") for film in read_films(audited)])
+    with pytest.raises(DataError, match="0 films are left to calibrate on"):
+        evaluate(trained, tmp_path / "out", test=False, protocol="clinic", copies=newer)
 
 
 @pytest.mark.slow

@@ -72,6 +72,7 @@ class AuditSummary:
         same_picture_other_grade: Number of pictures that were given several grades.
         left_out: Number of films that are not used, by reason.
         splits: Number of usable films of each grade, by dataset and split.
+        given: Datasets whose films all came with a split; in the others, the seed chose.
         overlaps: The places that share knees, under "folders" and "given_splits".
         shortcuts: The shortcut scores, by dataset and by what the grade is guessed from.
         files_of_16_bits: Number of PNG and TIFF files with 16 bits.
@@ -94,6 +95,7 @@ class AuditSummary:
     same_picture_other_grade: int = 0
     left_out: dict[str, int]
     splits: dict[str, dict[str, tuple[int, ...]]]
+    given: tuple[str, ...] = ()
     overlaps: dict[str, tuple[Overlap, ...]] = field(default_factory=dict)
     shortcuts: dict[str, dict[str, ShortcutEvidence]]
     files_of_16_bits: int = 0
@@ -152,6 +154,7 @@ def summarise(films: Sequence[AuditedFilm], given: Sequence[AuditedFilm], findin
         same_picture_other_grade=sum(len(grades) > 1 for grades in grades_by_picture(films).values()),
         left_out=dict(Counter(film.use for film in films if not film.usable)),
         splits={name: {split: _grades(films, name, split) for split in SPLITS} for name in datasets},
+        given=tuple(name for name in datasets if all(film.split for film in given if film.dataset == name)),
         overlaps={
             "folders": tuple(overlaps(given, [folder_of(film) for film in given])),
             "given_splits": tuple(overlaps(given, given_splits)),
@@ -159,6 +162,14 @@ def summarise(films: Sequence[AuditedFilm], given: Sequence[AuditedFilm], findin
         shortcuts={name: _shortcuts(films, name, findings) for name in datasets},
         files_of_16_bits=sum(map(shortcuts.is_deep, findings.probes)),
     )
+
+
+def split_hashes(films: Iterable[AuditedFilm]) -> dict[str, str]:
+    """Return a hash over the names and splits of each dataset's films; it is the same at another resolution."""
+    named = defaultdict(list)
+    for film in films:
+        named[film.dataset].append((film.file, film.split))
+    return {dataset: steps.hash_of(sorted(rows)) for dataset, rows in sorted(named.items())}
 
 
 def _surplus(hashes: Iterable[str]) -> int:

@@ -22,7 +22,8 @@ from kneeoa_hub.evidence import (
 from kneeoa_hub.hub.pull_push import pull, revision_of
 
 from ..data.datasets import Knees
-from ..data.summary import read_summary
+from ..data.summary import read_summary, split_hashes
+from ..data.table import read_films
 from ..run import steps
 from ..run.estimates import exact
 from ..training import distillation
@@ -77,7 +78,7 @@ def assemble_evidence(
         members=by_member(ensemble.members, ensemble.config, knees, fit.calibration),
         joint=joints[0] if joints else None,
         other_joints=tuple(joints[1:]),
-        calibration=_calibration(fit, sets, "train+val" if ensemble.recalibrated_only else "val"),
+        calibration=_calibration(fit, sets, "train+val" if ensemble.saw_nothing else "val"),
         refusal=RefusalEvidence(
             max_distance=exact(fit.refusal.max_distance, n=fit.refusal_films),
             axes=exact(min(AXES, len(fit.refusal.components))),
@@ -119,6 +120,7 @@ def _data(audit: Path, newer: Path) -> DataEvidence:
         films=summary.films,
         groups=summary.groups,
         splits=summary.splits,
+        split_hashes=split_hashes(read_films(audit)),
         left_out=summary.left_out,
         inverted=summary.inverted,
         shortcuts=summary.shortcuts,

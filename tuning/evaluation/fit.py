@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kneeoa_hub.bundle import RefusalConfig
+from kneeoa_hub.errors import DataError
 
 from ..data.datasets import Knees
 from ..training.members import TrainedEnsemble
@@ -45,16 +46,23 @@ def fit_ensemble(
         reference: Training films, from which distances are taken.
         validation: All N validation films.
         changed: [N,V,D] embeddings of these on changed films, from which the limit of refusal is taken too.
+
+    Raises:
+        DataError: No such film is left, or films of one grade.
     """
     rows = validation.knees.in_datasets(ensemble.graded_like)
     if validation.seen is not None:
         rows &= ~validation.seen
     validation = validation.take(rows)
-    calibrated = [validation, reference] if ensemble.recalibrated_only else [validation]
-    calibration = calibrate(
-        np.concatenate([films.outputs.probabilities for films in calibrated]),
-        np.concatenate([films.knees.grades for films in calibrated]),
-    )
+    calibrated = [validation, reference] if ensemble.saw_nothing else [validation]
+    grades = np.concatenate([films.knees.grades for films in calibrated])
+    if not rows.any() or len(set(grades.tolist())) < 2:
+        raise DataError(
+            f"{len(grades)} films are left to calibrate on, of {len(set(grades.tolist()))} grades: the validation films"
+            f" of {', '.join(ensemble.graded_like) or 'all datasets'} that show no knee of the training. Give more"
+            " validation films, or choose another --protocol."
+        )
+    calibration = calibrate(np.concatenate([films.outputs.probabilities for films in calibrated]), grades)
     contents = [_content(validation.knees, row) for row in range(len(validation.knees))]
     exposed = [knee.exposed() for knee in validation.knees.letterboxed()]
     varied = None if changed is None else changed[rows].reshape(-1, changed.shape[-1])

@@ -18,7 +18,8 @@ from kneeoa_hub.runtime import Network
 
 from ..data.augment import one_hot
 from ..data.datasets import Knees, load_knees
-from ..data.summary import read_summary
+from ..data.summary import read_summary, split_hashes
+from ..data.table import read_films
 
 TAUGHT = 0.5
 """This proportion of a target is the teacher's answer, unless a training says otherwise; the label is the rest."""
@@ -46,8 +47,7 @@ def targets(audit: Path, address: str, datasets: Collection[str] = (), taught: f
 def check_films(address: str, bundle: Bundle, audit: Path) -> None:
     """Check that a bundle was not trained on films that an audit holds out, and was not adapted.
 
-    A bundle does not list its films, so that datasets are compared by name, and audits by fingerprint. An audit of the
-    same films at another resolution has another fingerprint, but holds out as many films of every grade.
+    A bundle does not list its films; `shared_datasets` tells what is known of them.
 
     Args:
         address: The bundle's, for the error.
@@ -63,16 +63,37 @@ def check_films(address: str, bundle: Bundle, audit: Path) -> None:
             f"{address} was adapted from {evidence.base.name}, so that its films are known in part only; take one that"
             f" was trained on {audit}."
         )
-    summary = read_summary(audit)
-    shared = set(evidence.data.splits) & set(summary.splits)
-    same = evidence.data.fingerprint == summary.fingerprint or all(
-        evidence.data.splits[name]["test"] == summary.splits[name]["test"] for name in shared
-    )
-    if shared and not same:
+    if others := shared_datasets(bundle, audit)[1]:
         raise DataError(
-            f"{address} was trained on other films of {', '.join(sorted(shared))} than the training films of {audit},"
-            " maybe on its test films; take a bundle that was trained on this audit."
+            f"{address} was trained on other films of {', '.join(others)} than the training films of {audit}, maybe on"
+            " its validation or test films; take a bundle that was trained on this audit."
         )
+
+
+def shared_datasets(bundle: Bundle, audit: Path) -> tuple[list[str], list[str]]:
+    """Return the datasets that a bundle and an audit both have, and those of them that may be split otherwise.
+
+    Datasets are compared by their names, and then by the names and splits of their films, which are the same at
+    another resolution. Evidence before 0.15.0 lacks these hashes. There, a dataset is taken for the same if its films
+    came with their splits, as many are held out for the test, and no more for validation: a newer audit finds more
+    copies to leave out. Splits that a seed has drawn have these counts whatever the seed.
+    """
+    data, summary = bundle.evidence.data, read_summary(audit)
+    shared = sorted(set(data.splits) & set(summary.splits))
+    if data.fingerprint == summary.fingerprint:
+        return shared, []
+    hashes = split_hashes(read_films(audit))
+
+    def same(name: str) -> bool:
+        if data.split_hashes:
+            return data.split_hashes.get(name) == hashes[name]
+        then, now = data.splits[name], summary.splits[name]
+        return name in summary.given and (
+            then.get("test") == now["test"]
+            and all(one >= other for one, other in zip(then.get("val", ()), now["val"], strict=False))
+        )
+
+    return shared, [name for name in shared if not same(name)]
 
 
 def blended(folder: Path, knees: Knees, taught: float = TAUGHT) -> np.ndarray:

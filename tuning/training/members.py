@@ -73,9 +73,10 @@ class TrainedEnsemble:
         return (self.protocol,) if self.protocol else self.record.datasets
 
     @property
-    def recalibrated_only(self) -> bool:
-        """Whether it has the weights of another bundle, so that no film of this audit was trained on."""
-        return bool(self.record.base and self.record.base["recalibrated_only"])
+    def saw_nothing(self) -> bool:
+        """Whether it has the weights of another bundle, which was trained on no film of this audit."""
+        base = self.record.base
+        return bool(base and base["recalibrated_only"] and not base.get("seen"))
 
 
 def load_ensemble(train: Path, protocol: str = "", reach: float | None = None) -> TrainedEnsemble:
