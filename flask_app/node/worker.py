@@ -115,7 +115,8 @@ def rest(queue: Queue, began: float, seconds: float, stop: threading.Event) -> N
 
 def _sweep(queue: Queue, settings: NodeSettings, stop: threading.Event) -> None:
     def sweep_once() -> bool:
-        sweep(queue, settings.keep_films, settings.keep_days, int(ROOMY * settings.max_bytes))
+        roomy, sends = int(ROOMY * settings.max_bytes), bool(settings.archive)
+        sweep(queue, settings.keep_films, settings.keep_days, roomy, sends=sends)
         settings.dead.sweep(time.time())
         return True
 

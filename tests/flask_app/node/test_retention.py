@@ -52,3 +52,13 @@ def test_a_full_queue_drops_sent_captures_and_reports_and_nothing_that_waits(que
     ((uid,),) = queue.select("SELECT study FROM objects WHERE object = ?", gone[0])
     assert queue.previous_report(uid) is None
     assert queue.resend(uid) == 0
+
+
+def test_without_an_archive_captures_make_room_and_old_answers_go(queue, grader, clock):
+    (uid,) = take(queue, film())
+    grading(queue, grader, capture=True).grade_next()
+    sweep(queue, keep_films=2, keep_days=365, roomy_bytes=1, sends=False)
+    assert [one.Modality for one in waiting(queue)] == ["SR"]
+    clock.now += 400 * DAY
+    sweep(queue, keep_films=2, keep_days=365, sends=False)
+    assert state(queue, uid) == ("deleted", "")
