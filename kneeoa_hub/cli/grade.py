@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     if beside:  # what a grading needs is loaded while its network is opened, so nothing of it is loaded here
         from ..output.sidecars import check_places
 
-        check_places(folders=folders, report=arguments.report)
+        check_places(folders=folders, report=arguments.report, films=len(films))
     workers = min(arguments.workers or usable_cores(), len(films))
     with loading():
         bundle = pull_bundle(arguments.address, revision=arguments.revision, local_files_only=arguments.offline)

@@ -5,13 +5,18 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..bundle import Bundle
 
 
 def pull(arguments: argparse.Namespace) -> int:
     """Print the folder of a verified bundle."""
+    from ..hub.pull_push import pull as pull_folder
     from ..hub.pull_push import revision_of
 
-    folder = _folder(arguments)
+    folder = pull_folder(arguments.address, revision=arguments.revision, local_files_only=arguments.offline)
     print(json.dumps({"folder": str(folder), "revision": revision_of(folder)}) if arguments.json else folder)
     return 0
 
@@ -57,11 +62,10 @@ def push(arguments: argparse.Namespace) -> int:
 
 def info(arguments: argparse.Namespace) -> int:
     """Print what a bundle is, and what it measured."""
-    from ..bundle import read_bundle
     from ..card.render import rule, summary
     from ..hub.pull_push import revision_of
 
-    bundle = read_bundle(_folder(arguments))
+    bundle = _bundle(arguments)
     config, evidence = bundle.config, bundle.evidence
     if arguments.json:
         document = {
@@ -81,10 +85,9 @@ def info(arguments: argparse.Namespace) -> int:
 
 def verify(arguments: argparse.Namespace) -> int:
     """Check every file of a bundle."""
-    from ..bundle import read_bundle
     from ..hub.pull_push import revision_of
 
-    bundle = read_bundle(_folder(arguments))
+    bundle = _bundle(arguments)
     if arguments.json:
         document = {"folder": str(bundle.folder), "revision": revision_of(bundle.folder), "digest": bundle.digest}
         print(json.dumps(document))
@@ -95,10 +98,9 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def card(arguments: argparse.Namespace) -> int:
     """Print the model card of a bundle."""
-    from ..bundle import read_bundle
     from ..card.render import render
 
-    bundle = read_bundle(_folder(arguments))
+    bundle = _bundle(arguments)
     text = render(bundle.config, bundle.evidence, arguments.figures)
     if arguments.json:
         print(json.dumps({"name": bundle.config.name, "version": bundle.config.version, "text": text}))
@@ -120,7 +122,7 @@ def list_models(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _folder(arguments: argparse.Namespace) -> Path:
-    from ..hub.pull_push import pull as pull_bundle
+def _bundle(arguments: argparse.Namespace) -> "Bundle":
+    from ..hub.pull_push import pull_bundle
 
     return pull_bundle(arguments.address, revision=arguments.revision, local_files_only=arguments.offline)

@@ -80,7 +80,8 @@ def grade_in_processes(opening: Opening, films: "Iterable[FilmInput]", workers: 
     except BrokenProcessPool:
         raise KneeOAError(
             "A process that grades films was ended by the system, maybe for want of memory. Give the same command with"
-            " fewer --workers; with --out it goes on where it stopped."
+            " fewer --workers; with --out it goes on where it stopped. If it ends there again, set"
+            " KNEEOA_DECODE_PROCESS=1: then a film that ends its decoder gets an error, and the others are graded."
         ) from None
 
 

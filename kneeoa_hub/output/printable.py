@@ -21,6 +21,8 @@ from .knee_html import GRADE_COLOURS, STYLE, Html, fill, films_table, join, knee
 from .knee_view import Bar, FilmView, KneeView
 
 FORMS = (".html", ".pdf")
+MOST_FILMS = 1_000
+"""A report of the command line shows at most 1,000 films. It is made in memory, and a large film takes a megabyte."""
 PICTURE_SIDE = 900
 """The longest side of a picture has 900 pixels. A larger film is shrunk."""
 FILM = "The film with stretched contrast."

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
-from ..errors import FilmError, FilmNotFound, KneeOAError, OutputError
+from ..errors import FilmError, FilmNotFound, KneeOAError, OutputError, SettingsError
 from ..escaping import escape_for_terminal
 from ..imaging.folders import HEAD
 from ..imaging.formats import CAPTURE, FILM_SUFFIXES, OVERLAY, REPORT, is_dicom
@@ -21,16 +21,17 @@ Passing = Iterable[tuple[str, Answer]]
 """The films pass with their reports or errors."""
 
 
-def check_places(*, folders: Mapping[str, Path | None], report: Path | None) -> None:
+def check_places(*, folders: Mapping[str, Path | None], report: Path | None, films: int = 1) -> None:
     """Make the folders, and fail now for a place that could not be written after the grading.
 
     Args:
         folders: The folder that each option names, or None.
         report: The file of the report, or None.
+        films: How many films the report shows.
 
     Raises:
         OutputError: A place cannot be written.
-        SettingsError: The name of the report has another ending than .html or .pdf.
+        SettingsError: The name of the report has another ending than .html or .pdf, or it would show too many films.
     """
     for option, folder in folders.items():
         if folder:
@@ -39,9 +40,14 @@ def check_places(*, folders: Mapping[str, Path | None], report: Path | None) -> 
             except OSError as error:
                 raise _unwritable(folder, option, error) from None
     if report:
-        from .printable import new_document
+        from .printable import MOST_FILMS, new_document
 
         new_document(report)
+        if films > MOST_FILMS:
+            raise SettingsError(
+                f"--report shows at most {MOST_FILMS:,} films, and {films:,} were given; give --overlays for pictures"
+                " of more films, or a report for each part of them."
+            )
         try:
             _try_folder(report.parent)
             if report.exists():

@@ -75,7 +75,7 @@ def test_the_end_of_a_process_is_an_error_that_says_what_to_do(folder, grader):
     assert isinstance(next(answers), FilmReport)
     for process in multiprocessing.active_children():
         process.kill()
-    with pytest.raises(KneeOAError, match="fewer --workers"):
+    with pytest.raises(KneeOAError, match=r"fewer --workers.*KNEEOA_DECODE_PROCESS=1"):
         list(answers)
 
 
@@ -172,6 +172,8 @@ def test_a_report_that_would_lack_films_is_not_written(films, tmp_path, capsys):
     assert "--report would lack 1 of the films" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
     assert (tmp_path / "grades.csv").read_bytes() == whole
+    assert main(["grade", *[str(films["mild"])] * 1001, "--report", str(tmp_path / "report.html")]) == 2
+    assert "--report shows at most 1,000 films, and 1,001 were given" in capsys.readouterr().err
 
 
 @pytest.mark.slow
