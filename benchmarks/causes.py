@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kneeoa_hub.agreement import qwk, resamples
 from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.evidence import Estimate
@@ -44,8 +45,6 @@ from kneeoa_hub.grades import NUM_GRADES
 from tuning.run import console, steps
 
 if TYPE_CHECKING:
-    import keras
-
     from tuning.data.datasets import Knees
 
 LEVELS = np.linspace(0, 1, 256)
@@ -73,6 +72,7 @@ class Row(Kappa):
         matched: What the films have in common with the mean of those that the network learnt from.
         qwk_by_rank: Kappa of grades in the proportions of the readers, by the order of the mean grade.
         auc_oa: AUC for KL 2 or more.
+        qwk_change: Kappa minus that of the same films as they are; absent in figures up to 0.14.0.
     """
 
     trained: str
@@ -80,6 +80,7 @@ class Row(Kappa):
     matched: str
     qwk_by_rank: Estimate
     auc_oa: Estimate
+    qwk_change: Estimate | None = None
 
 
 def shown(knees: Knees) -> list[np.ndarray]:
@@ -169,6 +170,7 @@ def measured(trained: str, training: Path) -> Iterator[Row]:
         DataError: It was trained on no collection alone.
     """
     from tuning.data.datasets import load_knees
+    from tuning.evaluation.outputs import predict
     from tuning.training.members import load_ensemble
 
     ensemble = load_ensemble(training)
@@ -177,28 +179,40 @@ def measured(trained: str, training: Path) -> Iterator[Row]:
         raise DataError(f"{training} was not trained on one collection of several; train with --datasets NAME.")
     own = knees.of_datasets(names)
     for name in (*names, *sorted(set(knees.datasets) - set(names))):
+        untreated = None
         for matched, films in treated(knees.of_datasets([name]), own):
-            yield _row(trained, matched, films, ensemble.model)
+            probabilities = predict(ensemble.model, films, f"{trained}: {matched}").probabilities
+            untreated = probabilities.argmax(1) if untreated is None else untreated
+            yield _row(trained, matched, films, probabilities, untreated)
 
 
-def _row(trained: str, matched: str, knees: Knees, model: keras.Model) -> Row:
+def _row(trained: str, matched: str, knees: Knees, probabilities: np.ndarray, untreated: np.ndarray) -> Row:
     from tuning.evaluation.metrics import Predictions, measure
-    from tuning.evaluation.outputs import predict
+    from tuning.run.estimates import bootstrapped
 
-    probabilities = predict(model, knees, f"{trained}: {matched}").probabilities
     truth, nothing = knees.grades, np.zeros(len(knees), int)
     likeliest, by_rank = probabilities.argmax(1), in_proportion(probabilities @ np.arange(NUM_GRADES), truth)
     ranked, reported = (
         Predictions(truth, grade, probabilities, nothing, nothing, knees.groups) for grade in (by_rank, likeliest)
     )
     names = {"trained": trained, "films": knees.datasets[0].item(), "matched": matched}
-    return measure(Row, reported, **names, qwk_by_rank=measure(Kappa, ranked).qwk)
+    change = bootstrapped(
+        lambda rows: qwk(truth[rows], likeliest[rows]) - qwk(truth[rows], untreated[rows]),
+        resamples(knees.groups),
+        len(truth),
+    )
+    return measure(Row, reported, **names, qwk_by_rank=measure(Kappa, ranked).qwk, qwk_change=change)
 
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as Markdown."""
     headings = ("trained", "films", "matched", "knees", "QWK, likeliest grade", "QWK by rank", "AUC, KL >= 2")
     lines = [(row.trained, row.films, row.matched, row.qwk.n, row.qwk, row.qwk_by_rank, row.auc_oa) for row in rows]
+    if any(row.qwk_change for row in rows):
+        headings, lines = (
+            (*headings, "change of QWK"),
+            [(*line, row.qwk_change) for line, row in zip(lines, rows, strict=True)],
+        )
     return markdown_table(headings, lines) + "\n"
 
 

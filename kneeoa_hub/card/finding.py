@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ..evidence import Estimate, FindingEvidence, GateEvidence, JointEvidence, Outcomes
-from .text import figure, label, section, table
+from .text import escaped, figure, label, section, table
 
 
 def finding(found: FindingEvidence | None) -> str:
@@ -13,8 +13,8 @@ def finding(found: FindingEvidence | None) -> str:
     rows = [(what, estimate, estimate.n) for what, estimate in _findings(found) if estimate and estimate.n]
     ratio, grader = found.composed_side_ratio, found.grader
     graded_by = (
-        f"The films were graded with {grader.name}, revision `{grader.revision}`. A bundle that holds these measures"
-        " has another revision. "
+        f"The films were graded with {escaped(grader.name)}, revision `{grader.revision}`. A bundle that holds these"
+        " measures has another revision, and may have another gate and other networks. "
         if grader
         else ""
     )
@@ -88,9 +88,9 @@ def refusing(gate: GateEvidence | None, found: FindingEvidence | None) -> str:
     )
     return section(
         "## What is refused",
-        "A separate network, the gate, examines each knee before it is graded. The whole grader also examines parts of"
-        " a film and other positions. On real validation knees, on which the gate's limit was fitted, each film taken"
-        " whole:",
+        f"A separate network, the gate, examines each knee before it is graded. The whole grader{_named(found)} also"
+        " examines parts of a film and other positions. On real validation knees, on which the gate's limit was fitted,"
+        " each film taken whole:",
         table((*headings, "refused by the whole grader") if whole else headings, rows),
         "Unsuitable films are made from validation knees, and from pictures that the gate was not trained on. A film"
         " that is certainly turned or inverted is corrected.",
@@ -105,11 +105,23 @@ def unsuitable(gate: GateEvidence | None, found: FindingEvidence | None) -> str:
     """Say in words how many unsuitable films are graded."""
     if not gate:
         return "This bundle has no gate: it may grade a film that shows no knee."
-    refused = (found.made_headline if found else None) or gate.headline
-    return (
-        f"Of {refused.n} films that were made to be unsuitable, {refused.value:.1%} were refused or corrected. Other"
-        " unsuitable films may be graded."
+    refused = gate.headline
+    by_grader = (
+        f" The whole grader{_named(found)} refuses or corrects {found.made_headline.value:.1%} of"
+        f" {found.made_headline.n}."
+        if found and found.made_headline
+        else ""
     )
+    return (
+        f"Of {refused.n} films that were made to be unsuitable, the gate alone refuses or corrects"
+        f" {refused.value:.1%}.{by_grader} Other unsuitable films may be graded."
+    )
+
+
+def _named(found: FindingEvidence | None) -> str:
+    """Name the bundle that films were graded with: with its locator, other bundles get its figures too."""
+    grader = found.grader if found else None
+    return f" ({escaped(grader.name)}, revision `{grader.revision}`)" if grader else ""
 
 
 def _outcomes(made: Mapping[str, Outcomes]) -> str:

@@ -20,6 +20,8 @@ MEASURES = (
 )
 TEST = "_test"
 """The name of a set of test films ends with this suffix."""
+PACKAGE = "kneeoa-hub"
+"""Under this name, the versions in evidence.json have the release that evaluated; it is missing up to 0.14.0."""
 SUBGROUP_MEASURES = ("QWK", "accuracy", "MAE (grades)", "AUC, KL >= 2")
 GRADE_NAMES = tuple(f"{grade.value} {grade.label}" for grade in GRADES)
 EXPOSURE = {
@@ -80,7 +82,7 @@ def evaluations(evidence: Evidence) -> str:
     if not now:
         return (
             "The held-out test films were not evaluated for this version. Calibration was fitted on these validation"
-            " films, so the measures on them are optimistic."
+            f" films, so the measures on them are optimistic.{_before_borders(evidence)}"
         )
     before = (
         f" Before it, they were evaluated {times(earlier)} for earlier versions. This version has some of their"
@@ -91,7 +93,17 @@ def evaluations(evidence: Evidence) -> str:
     return (
         f"The test films were evaluated {times(now)} for this version.{before} Every choice was made on validation"
         " films: temperature, decision rule and prediction sets were fitted on them, so the figures on them are"
-        " optimistic."
+        f" optimistic.{_before_borders(evidence)}"
+    )
+
+
+def _before_borders(evidence: Evidence) -> str:
+    """Say where frames were others at the evaluation: evidence names the release of this package since they changed."""
+    if PACKAGE in evidence.versions:
+        return ""
+    return (
+        " This bundle was evaluated and calibrated with a release up to 0.14.0. Since then, plain borders are cut by"
+        " other rules and the exposure of a frame is measured otherwise, so most probabilities have changed a little."
     )
 
 

@@ -146,7 +146,8 @@ class CalibrationEvidence:
     ]
     decision_thresholds: Annotated[tuple[float, ...], "Where the expected grade is cut; from 0.2.0."] = ()
     decision_tried: Annotated[
-        dict[str, Agreement], "By rule that was tried, its agreement on films that it was not fitted on; from 0.2.0."
+        dict[str, Agreement],
+        "By rule that was tried, its agreement on the films that the rule was chosen on; from 0.2.0.",
     ] = field(default_factory=dict)
     conformal_threshold: Annotated[Estimate, "Probability mass at which a prediction set stops growing."]
     other_levels: Annotated[

@@ -78,6 +78,23 @@ def test_the_level_holds_for_each_grade_only_where_each_has_a_threshold(grader):
     assert "For KL 3 and KL 4 the threshold of all knees together serves, and the level need not hold:" in card
 
 
+def test_figures_of_the_whole_grader_name_the_bundle_and_those_of_the_gate_are_its_own(grader):
+    config, evidence = grader.bundle.config, grader.bundle.evidence
+    gate = replace(evidence.refusal.gate, headline=replace(evidence.refusal.gate.headline, value=0.5))
+    card = render(config, replace(evidence, refusal=replace(evidence.refusal, gate=gate)))
+    measured = f"The whole grader (kneeoa-cnn, revision `{evidence.finding.grader.revision}`)"
+    assert "the gate alone refuses or corrects 50.0%" in card
+    assert f"{measured} refuses or corrects {evidence.finding.made_headline.value:.1%}" in card
+    assert f"{measured} also examines parts of a film" in card
+
+
+def test_the_card_says_whether_the_evaluation_is_older_than_the_present_borders(grader):
+    config, evidence = grader.bundle.config, grader.bundle.evidence
+    older = "This bundle was evaluated and calibrated with a release up to 0.14.0."
+    assert older in render(config, evidence)
+    assert older not in render(config, replace(evidence, versions=evidence.versions | {"kneeoa-hub": "0.15.0"}))
+
+
 def test_the_calibration_names_the_films_that_it_was_fitted_on(grader):
     config, evidence = grader.bundle.config, grader.bundle.evidence
     assert "Both were chosen on the validation films of OAI.\n" in render(config, evidence)

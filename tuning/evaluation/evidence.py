@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from kneeoa_hub import __version__
 from kneeoa_hub.bundle import read_bundle
+from kneeoa_hub.card.results import PACKAGE
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.evidence import (
     Agreement,
@@ -38,7 +40,7 @@ from .sets import MeasuredSet, PredictedSplit
 from .strips import two_knee_strips
 
 VERSIONS = ("tensorflow", "keras", "keras-tuner", "numpy", "pillow", "onnxruntime")
-"""The evidence names the versions of these packages."""
+"""The evidence names the versions of these packages, beside that of this one."""
 
 
 def assemble_evidence(
@@ -88,7 +90,7 @@ def assemble_evidence(
         training=training,
         test_looks=exact(test_evaluations),
         test_looks_before=exact(record.looks_before or 0),
-        versions={name: importlib.metadata.version(name) for name in VERSIONS},
+        versions={PACKAGE: __version__} | {name: importlib.metadata.version(name) for name in VERSIONS},
         base=steps.typed(BaseModel, base, ensemble.train) if base else None,
         before=_before(base, knees) if base else {},
         without_seen={one.name: one.unseen for one in sets if one.unseen},
