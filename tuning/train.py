@@ -6,15 +6,17 @@ Writes the weights and the history of each member, and train.json. A training th
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.evidence import TrainedMember, TrainingEvidence
+from kneeoa_hub.hub.pull_push import pull
 from kneeoa_hub.manifest import sha256_of
 
 from .data.datasets import check_datasets, check_grades, load_knees
@@ -86,7 +88,7 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
         films=len(films),
         datasets=tuple(sorted(known & set(settings.datasets or known))),
         protocols=protocols,
-        looks_before=_looks_before(joining, start),
+        looks_before=_looks_before(joining, start, settings.start, teachers),
         origin=_origin(joining, start),
     )
     own = sorted({*films, *(start.seen if start else ())})
@@ -149,11 +151,23 @@ def _with_origin(trained: Sequence[TrainedMember], start: Start | None) -> tuple
     return tuple(replace(member, origin=f"{start.origin}, trained further") if start else member for member in trained)
 
 
-def _looks_before(joining: Sequence[JoiningMember], start: Start | None) -> int | None:
-    """Return the evaluations on the test films of everything that weights were taken from."""
-    if not joining and not start:
-        return None
-    return earlier_test_evaluations(joining) + (start.test_evaluations if start else 0)
+def _looks_before(
+    joining: Sequence[JoiningMember], start: Start | None, started: str, teachers: Iterable[str]
+) -> int | None:
+    """Return the evaluations on the test films of everything that weights or targets were taken from; each counts once.
+
+    Args:
+        joining: The members that joined.
+        start: The members that are trained further, if any.
+        started: The address of their bundle.
+        teachers: The addresses of teachers.
+    """
+    bundles = {started: start.test_evaluations} if start else {}
+    joined = {member.source for member in joining}
+    bundles |= {
+        teacher: read_bundle(pull(teacher)).evidence.test_evaluations for teacher in teachers if teacher not in joined
+    }
+    return earlier_test_evaluations(joining) + sum(bundles.values()) if joining or bundles else None
 
 
 def _origin(joining: Sequence[JoiningMember], start: Start | None) -> str | None:

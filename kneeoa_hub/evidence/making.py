@@ -126,7 +126,9 @@ class TrainingEvidence:
     base: Annotated[dict[str, Any] | None, "Of an adapted bundle: what it was made from."] = None
     origin: Annotated[str | None, "Which versions networks were taken over from."] = None
     looks_before: Annotated[
-        int | None, Range(0), "Evaluations on the test films before this version, of networks that were taken over."
+        int | None,
+        Range(0),
+        "Evaluations on the test films before this version, of networks that were taken over or that taught.",
     ] = None
     drawn: Annotated[
         tuple[str, ...] | None,

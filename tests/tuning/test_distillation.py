@@ -104,7 +104,9 @@ def test_a_member_of_another_training_joins_as_it_is(audited, grader, tmp_path):
     assert [member.name for member in load_members(taught)] == ["0000-0", "0000-1"]
     for name in ("member-0000-0.weights.h5", "member-0000-0.history.csv"):
         assert (taught / name).read_bytes() == (before / name).read_bytes()
-    assert json.loads((taught / "train.json").read_text("utf-8"))["members"][0]["architecture"]["size"] == small.size
+    record = json.loads((taught / "train.json").read_text("utf-8"))
+    assert record["members"][0]["architecture"]["size"] == small.size
+    assert record["looks_before"] == grader.bundle.evidence.test_evaluations
     shutil.copy(before / "member-0000-0.weights.h5", before / "member-other-0.weights.h5")
     with pytest.raises(DataError, match=r"is not a member of a training; choose among member-0000-0\.weights\.h5"):
         train(

@@ -150,6 +150,18 @@ def test_a_resumed_training_sees_the_batches_of_an_unbroken_one_in_the_same_orde
     assert histories[1] == [pytest.approx(row, rel=1e-4, abs=1e-6) for row in histories[0]]
 
 
+def test_a_training_whose_loss_is_no_number_ends_and_keeps_nothing_of_it(tmp_path):
+    from tuning.networks.architecture import Architecture
+    from tuning.training.member import TrainingFilms, train_member
+    from tuning.training.plan import PlannedMember, TrainSettings
+
+    tiny = Architecture(size=32, widths="4-8", block="plain", learning_rate=0.01)
+    films = TrainingFilms(noise_films(8, 0), noise_films(8, 1), targets=np.full((8, 5), np.nan, np.float32))
+    with pytest.raises(DataError, match=r"tiny learns nothing any more: in epoch 1, .* its loss became nan"), eagerly():
+        train_member(PlannedMember("tiny", 3, tiny, epochs=3), films, TrainSettings(batch=4), tmp_path)
+    assert not list(tmp_path.glob("member-*"))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="a worker notices the end of its chief by its parent")
 @pytest.mark.usefixtures("formulas")

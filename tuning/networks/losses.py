@@ -49,11 +49,10 @@ class Coral(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Return the loss of each film [N]."""
-        over_true, over_pred = (
-            _mass_over(ops.cast(y_true, "float32")),
-            ops.clip(_mass_over(y_pred), EPSILON, 1 - EPSILON),
-        )
-        return -ops.sum(over_true * ops.log(over_pred) + (1 - over_true) * ops.log(1 - over_pred), axis=-1)
+        y_true = ops.cast(y_true, "float32")
+        up_to_true, up_to_pred = _mass_up_to(y_true), ops.clip(_mass_up_to(y_pred), EPSILON, 1 - EPSILON)
+        over_true = ops.sum(y_true, axis=-1, keepdims=True) - up_to_true
+        return _of_film(-ops.sum(over_true * ops.log(1 - up_to_pred) + up_to_true * ops.log(up_to_pred), axis=-1))
 
 
 def _of_film(losses):
@@ -61,9 +60,9 @@ def _of_film(losses):
     return ops.sum(losses, axis=1) if len(losses.shape) > 1 else losses
 
 
-def _mass_over(probabilities):
-    """Return [N,5] as [N,4]: the probabilities of a grade greater than 0, 1, 2 and 3."""
-    return 1.0 - ops.cumsum(probabilities, axis=-1)[:, :-1]
+def _mass_up_to(probabilities):
+    """Return [...,5] as [...,4]: the probabilities of a grade of at most 0, 1, 2 and 3."""
+    return ops.cumsum(probabilities, axis=-1)[..., :-1]
 
 
 LOSSES: dict[str, Callable[[], keras.losses.Loss]] = {

@@ -6,6 +6,7 @@ made last. Without it, the newest weights are kept, since the learning rate fall
 """
 
 import csv
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ class Checkpoint(keras.callbacks.Callback):
             steps: Batches of one epoch.
         """
         super().__init__()
-        self.epochs, self.patience, self.steps = epochs, patience, steps
+        self.member, self.epochs, self.patience, self.steps = member, epochs, patience, steps
         self.history = history_path(folder, member)
         self.newest = folder / f"member-{member}.backup" / "latest.weights.h5"
         self.best = folder / f"member-{member}.best.weights.h5"
@@ -85,9 +86,19 @@ class Checkpoint(keras.callbacks.Callback):
         return self.done
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Keep the epoch, and stop the training when it has trained enough."""
+        """Keep the epoch, and stop the training when it has trained enough.
+
+        Raises DataError for an epoch whose loss is no number; the weights of the one before it stay.
+        """
         assert self.model is not None
         values = {name: float(value) for name, value in sorted((logs or {}).items())}
+        if not all(map(math.isfinite, values.values())):
+            rate = float(self.model.optimizer.learning_rate)
+            raise DataError(
+                f"{self.member} learns nothing any more: in epoch {epoch + 1}, at the learning rate {rate:.2g}, its"
+                f" loss became {values.get('loss')}. Train in a new --out with a lower rate: that of another trial or"
+                " architecture, or --rate with --start."
+            )
         self.rows.append({"epoch": epoch, **values})
         _write_history(self.history, self.rows)
         self.newest.parent.mkdir(exist_ok=True)

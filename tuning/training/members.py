@@ -21,6 +21,7 @@ from .search_result import parse_architecture
 
 RECORD = "train.json"
 """A training writes this file last; it holds a `TrainingEvidence`."""
+AGAIN = f"remove it and {RECORD} beside it, and give the command of this training once more."
 LARGEST_DIFFERENCE = 1e-4
 """The members taken out of a bundle may differ from it by at most 0.0001, in probability."""
 
@@ -129,9 +130,9 @@ def load_members(training: Path, protocol: str = "") -> list[Member]:
         try:
             load_weights(member.network, path)
         except ValueError as error:
-            raise DataError(f"{path} can't be read ({error}); train this member again.") from None
+            raise DataError(f"{path} can't be read ({error}); {AGAIN}") from None
         if not all(np.isfinite(one).all() for one in member.network.get_weights()):
-            raise DataError(f"{path} holds weights that are not numbers; train this member again.")
+            raise DataError(f"{path} holds weights that are not numbers; {AGAIN}")
         if whole.protocols:
             alone = with_head(network, architecture, whole.protocols, protocol or whole.protocols[0])
             member = replace(member, network=alone)
