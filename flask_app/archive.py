@@ -6,7 +6,7 @@ request cannot make the app ask another host.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from flask import Blueprint, Flask, Response, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -24,9 +24,12 @@ from .keys import sign_in
 from .presentation import ShownFilm
 from .results import Result, Results
 from .source import grade_films, source
+from .turns import Places
 from .uploads import Upload
 
 EXTENSION = "kneeoa_archive"
+MOST_STUDIES = 2
+"""At most two studies are fetched and graded at once, since all films of a study are in memory."""
 blueprint = Blueprint("archive", __name__, url_prefix="/archive")
 log = logging.getLogger(__name__)
 
@@ -39,11 +42,13 @@ class ArchivePage:
         service: The archive.
         keys: The names of people by the SHA-256 of their keys.
         max_bytes: Most bytes of all films of a study together.
+        places: The places of the requests that fetch a study.
     """
 
     service: Service
     keys: Mapping[str, str]
     max_bytes: int
+    places: Places = field(default_factory=lambda: Places(MOST_STUDIES, "Too many studies are being graded"))
 
 
 def check(settings: Settings) -> None:
@@ -88,7 +93,8 @@ def grade() -> AnyResponse:
     """Fetch and grade the study of the form, store its report if that was asked for, and show the result."""
     study = request.form.get("study", "").strip()
     try:
-        result = _graded(study, "store" in request.form)
+        with _archive().places.place():
+            result = _graded(study, "store" in request.form)
     except (AddressError, ArchiveError, FilmError, MissingExtra) as error:
         page = render_template("archive.html", host=_archive().service.host, error=error.plain)
         return Response(page, error.status)

@@ -126,7 +126,24 @@ EXTENSION = "kneeoa_drawing"
 MOST_DOCUMENTS = 2
 """At most two documents are made at once. They take turns film by film, with each other and with pictures."""
 PATIENCE_SECONDS = 5
-"""A request waits five seconds to begin a document."""
+"""A request waits five seconds for a place."""
+
+
+class Places:
+    """Gives places to the requests of one process, `most` of them at once; `reason` says why there is none."""
+
+    def __init__(self, most: int, reason: str):
+        self._free, self._reason = threading.BoundedSemaphore(most), reason
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Have a place. Raises Busy."""
+        if not self._free.acquire(timeout=PATIENCE_SECONDS):
+            raise Busy(self._reason)
+        try:
+            yield
+        finally:
+            self._free.release()
 
 
 class Drawing:
@@ -134,7 +151,7 @@ class Drawing:
 
     def __init__(self) -> None:
         self._pen = threading.Lock()
-        self._documents = threading.BoundedSemaphore(MOST_DOCUMENTS)
+        self._documents = Places(MOST_DOCUMENTS, "Too many documents are being made")
 
     @classmethod
     def of(cls, app: Flask) -> "Drawing":
@@ -150,9 +167,5 @@ class Drawing:
     @contextmanager
     def document(self) -> Iterator[None]:
         """Be one of those that make a document. Raises Busy."""
-        if not self._documents.acquire(timeout=PATIENCE_SECONDS):
-            raise Busy("Too many documents are being made")
-        try:
+        with self._documents.place():
             yield
-        finally:
-            self._documents.release()

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flask_app import archive, create_app
+from flask_app import archive, create_app, turns
 from flask_app.keys import new_key
 from flask_app.node import worklist
 from flask_app.node.digests import Digests
@@ -228,3 +229,17 @@ def test_films_of_an_archive_need_keys_an_address_and_an_encrypted_way_for_the_t
     with pytest.raises(SettingsError) as error:
         archive.check(Settings(**settings))
     assert "secret" not in error.value.message + repr(Settings(**settings))
+
+
+def test_a_study_of_an_archive_beyond_those_that_are_graded_is_turned_away(grader, tmp_path, monkeypatch):
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 0)
+    (tmp_path / "keys").write_text(f"dr-gray:{DIGEST}\n")
+    app = create_app(Settings(dicomweb="http://127.0.0.1:9", api_keys=str(tmp_path / "keys")), grader)
+    client, auth = app.test_client(), ("dr-gray", KEY)
+    form = {"csrf_token": token_of(client.get("/archive", auth=auth).text), "study": "1.2.3"}
+    with ExitStack() as others:
+        for _ in range(archive.MOST_STUDIES):
+            others.enter_context(app.extensions[archive.EXTENSION].places.place())
+        away = client.post("/archive", data=form, auth=auth)
+        assert (away.status_code, "Too many studies" in away.text) == (503, True)
+    assert client.post("/archive", data=form, auth=auth).status_code == 502  # it asks the archive, which is off
