@@ -11,9 +11,7 @@ from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.phantom import write_films
 from kneeoa_hub.typed_json import to_json
-from tuning.audit import audit
 from tuning.data.datasets import load_knees
-from tuning.data.summary import read_summary, split_hashes
 from tuning.data.table import read_films
 
 from ..support.bundles import changed, make_bundle
@@ -42,6 +40,7 @@ def test_half_of_a_target_is_the_label_and_half_are_the_teachers_probabilities(a
 
 
 def test_a_teacher_of_other_films_of_the_same_dataset_is_refused(tmp_path, grader):
+    from tuning.audit import audit
     from tuning.training import distillation
 
     write_films(tmp_path / "films", 30)
@@ -51,6 +50,8 @@ def test_a_teacher_of_other_films_of_the_same_dataset_is_refused(tmp_path, grade
 
 
 def test_a_bundle_that_saw_the_films_in_other_splits_is_refused_however_many_films_they_have(tmp_path):
+    from tuning.audit import audit
+    from tuning.data.summary import read_summary, split_hashes
     from tuning.training.distillation import check_films
 
     write_films(tmp_path / "films", 30)
@@ -84,6 +85,7 @@ def test_a_bundle_that_saw_the_films_in_other_splits_is_refused_however_many_fil
 
 @pytest.mark.slow
 def test_a_member_of_another_training_joins_as_it_is(audited, grader, tmp_path):
+    from tuning.audit import audit
     from tuning.networks.architecture import Architecture
     from tuning.train import train
     from tuning.training.checkpoint import weights_path
