@@ -84,9 +84,8 @@ def test_measures_across_collections_go_into_the_bundle(loop, tmp_path):
     ]
     card = (bundle.folder / "README.md").read_text("utf-8")
     assert "From one collection to another" in card
-    export = ("export", "--data", loop / "evaluate", "--out", tmp_path / "none")
-    assert "export it, and give the bundle with --data" in refusal(*export, "--robustness", loop / "audit")
-    message = refusal(*export, "--cross-domain", loop / "audit" / "audit.json")
+    export = ("export", "--data", loop / "evaluate", "--cross-domain")
+    message = refusal(*export, loop / "audit" / "audit.json", "--out", tmp_path / "none")
     assert "is not what `python -m benchmarks.cross_domain` writes" in message
     assert not (tmp_path / "none").exists()
 

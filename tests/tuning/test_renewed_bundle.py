@@ -118,6 +118,13 @@ def test_measures_of_another_bundle_are_refused(what: str, measured: Path, tmp_p
     assert not (tmp_path / "renewed").exists()
 
 
+def test_only_a_bundle_gets_measures_of_changed_films(
+    measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "--data", str(tmp_path), "--robustness", str(measured), "--out", str(tmp_path / "renewed")])
+    assert "export it, and give the bundle with --data" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
