@@ -1,6 +1,6 @@
 """Builds the page for visitors and the two endpoints for programs. Nothing is kept between two answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -13,7 +13,7 @@ from kneeoa_hub import KneeGrader, KneeOAError
 from kneeoa_hub.imaging.formats import READABLE_FORMATS
 from kneeoa_hub.imaging.phantom import Phantom, sample_films
 from kneeoa_hub.output.knee_html import Html, fill, join
-from kneeoa_hub.report import DISCLAIMER
+from kneeoa_hub.report import DISCLAIMER, Answer
 from kneeoa_hub.sources import readers_followed
 
 from . import render, samples
@@ -115,7 +115,7 @@ def _grade_tab(grader: KneeGrader, turn: dict[str, Any]) -> None:
             return of_sample(samples.FIRST)
         if len(paths) > MAX_FILMS:
             raise gr.Error(f"You sent {len(paths)} films. Send at most {MAX_FILMS} at once.", print_exception=False)
-        return _shown(grader, paths)
+        return grade_films(grader, paths)
 
     def show_sample(event: gr.EventData) -> tuple[str, Any, None]:
         # the box of the visitor's own films is emptied, since the page does not show them
@@ -218,18 +218,25 @@ def _html(text: str, *, js_on_load: str | None = None, **options: Any) -> gr.HTM
     return gr.HTML(text, js_on_load=js_on_load, apply_default_css=False, padding=False, **options)
 
 
-def _shown(grader: KneeGrader, paths: list[str]) -> Shown:
-    names = [Path(path).name for path in paths]
-    answers = list(zip(names, grader.grade_batch(paths), strict=True))
-    reports = [
-        (
-            answer.to_dict()
-            if not isinstance(answer, KneeOAError)
-            else {"error": {"code": answer.code, "detail": answer.for_visitors}}
-        )
-        for _, answer in answers
-    ]
-    return render.films(answers), reports[0] if len(reports) == 1 else {"films": reports}
+def grade_films(grader: KneeGrader, paths: Sequence[str]) -> Shown:
+    """Return the page and the JSON of films. They are unpacked one by one, since a small file may unfold to 160 MB."""
+    reports: list[dict[str, Any]] = []
+
+    def answers() -> Iterator[tuple[str, Answer]]:
+        for path in paths:
+            (answer,) = grader.grade_batch([path])
+            reports.append(_document(answer))
+            yield Path(path).name, answer
+            del answer  # before the next film is unpacked beside it
+
+    shown = render.films(answers(), several=len(paths) > 1)
+    return shown, reports[0] if len(reports) == 1 else {"films": reports}
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    if isinstance(answer, KneeOAError):
+        return {"error": {"code": answer.code, "detail": answer.for_visitors}}
+    return answer.to_dict()
 
 
 SAMPLE_CLICK = """

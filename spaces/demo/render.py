@@ -1,6 +1,6 @@
 """Renders graded films as the page shows them: pictures, knees, warnings and findings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from string import Template
 
 from kneeoa_hub import FilmReport, KneeOAError
@@ -54,20 +54,23 @@ _TAB = Template("""<input type="radio" name="$anchor-knee" id="$anchor-knee-$num
 """)
 
 
-def films(answers: Sequence[tuple[str, Answer]], note: str = "") -> Html:
+def films(answers: Iterable[tuple[str, Answer]], note: str = "", *, several: bool = False) -> Html:
     """Return every film with its knees, below a table if there are several films.
 
     Args:
-        answers: The name and the answer of each film.
+        answers: The name and the answer of each film. No answer is kept when the next one is taken.
         note: A sentence that stands above them.
+        several: Whether there are several films.
     """
-    several = len(answers) > 1
-    shown = [
-        (f"{number}. {name}" if several else name, answer, f"film-{number}")
-        for number, (name, answer) in enumerate(answers, 1)
-    ]
-    table = films_table([(anchor, _view(title, answer)) for title, answer, anchor in shown]) if several else Html()
-    return join([message(note), table, *(film(*one, findings) for one in shown)])
+    views: list[tuple[str, FilmView]] = []
+    shown: list[Html] = []
+    for name, answer in answers:
+        number = len(shown) + 1
+        title, anchor = f"{number}. {name}" if several else name, f"film-{number}"
+        views.append((anchor, _view(title, answer)))
+        shown.append(film(title, answer, anchor, findings))
+        del answer
+    return join([message(note), films_table(views) if several else Html(), *shown])
 
 
 def film(title: str, answer: Answer, anchor: str, more: Callable[[FilmReport], Html] = lambda _: Html()) -> Html:

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -245,6 +246,24 @@ def test_a_film_over_the_limit_is_not_taken(films):
             with pytest.raises(HTTPError) as refused:
                 urlopen(sent)
             assert refused.value.code == 413
+
+
+def test_films_that_come_together_are_unpacked_one_at_a_time(grader, films, monkeypatch):
+    from spaces.demo import page
+
+    grade_batch, unpacked = grader.grade_batch, []
+
+    def one_at_a_time(paths):
+        for path in paths:
+            assert not any(report() for report in unpacked)
+            (report,) = grade_batch([path])
+            unpacked.append(weakref.ref(report))
+            yield report
+            del report
+
+    monkeypatch.setattr(grader, "grade_batch", one_at_a_time)
+    shown, reports = page.grade_films(grader, list(map(str, films.values())))
+    assert [len(unpacked), len(reports["films"]), str(shown).count("<article")] == [len(films)] * 3
 
 
 @pytest.mark.parametrize(
