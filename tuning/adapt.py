@@ -22,7 +22,7 @@ from kneeoa_hub.typed_json import to_json
 from .audit import audit
 from .data.augment import Mixing, TrainingBatches, one_hot
 from .data.datasets import Knees, check_grades, load_knees, usable_rows
-from .data.table import SPLITS
+from .data.summary import read_summary
 from .networks.ensemble import Member
 from .networks.losses import QuadraticKappa, loss_for
 from .run import steps
@@ -114,11 +114,15 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
 
 def _check_films(audited: Path) -> None:
     """Raise DataError for films that can't be adapted to, or not be measured on after an hour of training."""
-    splits = {split: usable_rows(audited, split) for split in SPLITS}
-    usable = sum(map(len, splits.values()))
+    summary = read_summary(audited)
+    usable = sum(sum(grades) for splits in summary.splits.values() for grades in splits.values())
     if usable < LEAST_FILMS:
-        raise DataError(f"{usable} usable films are too few to adapt to; give {LEAST_FILMS} or more.")
-    check_grades(*(np.array([film.grade for film in splits[split]]) for split in ("train", "val")))
+        why = "".join(f"; {count} were left out, {reason}" for reason, count in sorted(summary.left_out.items()))
+        raise DataError(f"{usable} usable films are too few to adapt to{why}; give {LEAST_FILMS} or more.")
+    training, validation, _ = (
+        np.array([film.grade for film in usable_rows(audited, split)]) for split in ("train", "val", "test")
+    )
+    check_grades(training, validation)
 
 
 def epochs_of(batches: int) -> int:

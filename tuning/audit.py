@@ -56,9 +56,9 @@ def audit(data: Sequence[str], out: Path, seed: int = 0, locator: str = "") -> P
     copies = near_pairs(np.stack([one.thumbnail for one in decoded]))
     shifted = shifted_pairs(np.stack([one.detail for one in decoded]))
     given = grouped(_with_polarity(decoded), copies, shifted)
-    films = split(given, seed)
     if locator:
-        films = with_joints(films, open_locator(locator))
+        given = with_joints(given, open_locator(locator))
+    films = split(given, seed)
     findings = Findings(
         copies,
         shifted,

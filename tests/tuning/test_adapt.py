@@ -11,6 +11,7 @@ from kneeoa_hub.imaging.phantom import knee_film, write_films
 from tuning.__main__ import main
 
 from ..support.eager import eagerly
+from ..support.locators import graph_that_finds, with_locator
 from ..support.schemas import schema
 
 pytestmark = pytest.mark.keras
@@ -26,15 +27,15 @@ def test_recalibrating_keeps_the_weights_and_fits_the_rest(site, loop, tmp_path)
     from tuning.adapt import AdaptSettings, adapt
     from tuning.training.members import load_ensemble
 
-    start = ["adapt", "--from", str(loop / "located"), "--data", f"site={site}", "--out", str(tmp_path)]
-    assert main([*start, "--recalibrate"]) == 0
-    grader, adapted = (kneeoa_hub.from_pretrained(folder) for folder in (loop / "located", tmp_path / "bundle"))
+    base = with_locator(loop / "located", tmp_path / "base", graph_that_finds([(4, 4, 0.9)]))
+    assert main(["adapt", "--from", str(base), "--data", f"site={site}", "--out", str(tmp_path), "--recalibrate"]) == 0
+    grader, adapted = (kneeoa_hub.from_pretrained(folder) for folder in (base, tmp_path / "bundle"))
     old, new = grader.bundle.config, adapted.bundle.config
     assert old.input.crop == new.input.crop == "frame"
     assert new.temperature != old.temperature
     assert new.conformal.calibration_films >= 45
     # The bundle saw the training films of a dataset that both have, so these are not calibrated on.
-    again = adapt(str(loop / "located"), [f"synthetic={site}"], tmp_path / "again", AdaptSettings(recalibrate=True))
+    again = adapt(str(base), [f"synthetic={site}"], tmp_path / "again", AdaptSettings(recalibrate=True))
     assert not load_ensemble(again).saw_nothing
     film = knee_film(2, 5).pixels
     before, after = (g.grade(film, force=True).knees[0].probabilities for g in (grader, adapted))
@@ -44,7 +45,7 @@ def test_recalibrating_keeps_the_weights_and_fits_the_rest(site, loop, tmp_path)
     ]
     assert np.allclose(plain[0], plain[1], atol=1e-4)
     card = (tmp_path / "bundle" / "README.md").read_text("utf-8")
-    assert f"it has the weights of kneeoa-synthetic ({loop / 'located'}, revision `{grader.revision}`)" in card
+    assert f"it has the weights of kneeoa-synthetic ({base}, revision `{grader.revision}`)" in card
     evidence = json.loads((tmp_path / "bundle" / "evidence.json").read_text("utf-8"))
     assert evidence["calibration"]["fitted_on"] == "train+val"
     assert evidence["calibration"]["temperature"]["n"] == new.conformal.calibration_films
@@ -80,14 +81,14 @@ def test_too_few_films_are_refused(tmp_path, capsys):
 
 
 def test_films_that_can_not_be_measured_on_are_refused_before_the_training(site, tmp_path, capsys):
-    files = [path.relative_to(site.parent) for path in sorted(site.rglob("*.png"))]
-    for part, left_out, message in (
+    files = [path.relative_to(site) for path in sorted(site.rglob("*.png"))]
+    for name, moved, message in (
         ("all", (), "was trained on other films of oai than the training films of"),
         ("no-test", ("test",), "has no film in the split 'test'"),
         ("one-grade", ("val/0", "val/1", "val/2", "val/3"), "validation films have one grade"),
     ):
-        kept = [file for file in files if not str(file.relative_to("films")).startswith(left_out or "none")]
-        rows = "".join(f"{site.parent / file},{file.parts[2]},{file.parts[1]}\n" for file in kept)
-        (tmp_path / "oai.csv").write_text("file,grade,split\n" + rows, "utf-8")
-        assert main(["adapt", "--data", str(tmp_path / "oai.csv"), "--out", str(tmp_path / part)]) == 1
+        splits = ["train" if moved and str(file).startswith(moved) else file.parts[0] for file in files]
+        rows = [f"{site / file},{file.parts[1]},{split}" for file, split in zip(files, splits, strict=True)]
+        (tmp_path / "oai.csv").write_text("\n".join(["file,grade,split", *rows, ""]), "utf-8")
+        assert main(["adapt", "--data", str(tmp_path / "oai.csv"), "--out", str(tmp_path / name)]) == 1
         assert message in capsys.readouterr().err

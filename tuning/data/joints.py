@@ -12,12 +12,12 @@ from kneeoa_hub.evidence import FindingEvidence
 from kneeoa_hub.hub.pull_push import pull
 from kneeoa_hub.imaging.borders import without_borders
 from kneeoa_hub.imaging.frame import Place
-from kneeoa_hub.imaging.locate import Locator
+from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Locator
 
 from ..run import steps
 from .datasets import bright_bone
 from .sources import FilmReader
-from .table import AuditedFilm
+from .table import NO_JOINT, SEVERAL_KNEES, AuditedFilm
 
 RESULT = "locator.json"
 """The step `locator` leaves this file beside its network."""
@@ -51,19 +51,32 @@ def open_locator(address: str) -> Locator:
 
 
 def with_joints(films: Sequence[AuditedFilm], locator: Locator) -> list[AuditedFilm]:
-    """Return the films with the joint that the locator finds in each usable one; a film without a find stays."""
+    """Return the films with the joint of the graded knee, as the locator finds it; others are left out.
+
+    A strip that shows one knee by its columns stays where nothing is found: its joint is in the middle.
+    """
     located = []
     with FilmReader() as reader:
         for film in steps.progress(films, "audit: locating joints"):
-            place = locate(bright_bone(reader, film), locator) if film.usable else None
-            located.append(film if place is None else replace(film, joint=place))
+            located.append(_located(film, joints(bright_bone(reader, film), locator)) if film.usable else film)
     return located
 
 
-def locate(pixels: np.ndarray, locator: Locator) -> Place | None:
-    """Return the surest joint of a film [H,W] with bright bone, or None where the locator finds none."""
+def joints(pixels: np.ndarray, locator: Locator) -> list[Place]:
+    """Return the joints of a film [H,W] with bright bone, from left to right."""
     left, top, right, bottom = without_borders(pixels)
-    found = max(locator.joints(pixels[top:bottom, left:right]), key=lambda joint: joint.score, default=None)
-    if found is None:
-        return None
-    return Place(round(found.x + left, 2), round(found.y + top, 2), round(found.side, 2))
+    found = locator.joints(pixels[top:bottom, left:right])
+    return [Place(round(one.x + left, 2), round(one.y + top, 2), round(one.side, 2)) for one in found]
+
+
+def _located(film: AuditedFilm, found: Sequence[Place]) -> AuditedFilm:
+    """Return a film with the joint that its grade is of; the right knee is at the left of the picture."""
+    if not found:
+        return film if film.width >= TWO_KNEES_FROM * film.height else replace(film, use=NO_JOINT)
+    if len(found) == 1:
+        return replace(film, joint=found[0])
+    film = replace(film, knees=len(found))
+    (first, *_, last) = found
+    if film.side and len(found) == 2 and last.x - first.x > abs(last.y - first.y):
+        return replace(film, joint=first if film.side == "right" else last)
+    return replace(film, use=SEVERAL_KNEES)

@@ -50,6 +50,10 @@ def _count_lines(summary: AuditSummary) -> list[str]:
             f"- inverted grays, put right when they are used: {count} films of {dataset}"
             for dataset, count in summary.inverted.items()
         ),
+        *(
+            f"- no joint found, taken to be in the middle of a strip: {count} films of {dataset}"
+            for dataset, count in summary.middle_taken.items()
+        ),
         *(f"- left out, {reason}: {count}" for reason, count in sorted(summary.left_out.items())),
     ]
 

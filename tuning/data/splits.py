@@ -33,26 +33,26 @@ def split(films: Sequence[AuditedFilm], seed: int) -> list[AuditedFilm]:
     chosen = _split_of_groups(films, seed)
     grades = grades_by_picture(films)
     result = []
-    trained: set[str] = set()
+    trained: set[object] = set()
     for film in films:
         own = film.split or chosen[film.leakage_group]
         use = film.use
         if film.usable and own != chosen[film.leakage_group]:
             use = f"the same patient or knee is also in {chosen[film.leakage_group]}"
-        elif film.usable and own == "train" and len(grades[film.pixel_sha256]) > 1:
+        elif film.usable and own == "train" and len(grades[film.shown]) > 1:
             use = OTHER_GRADE
-        elif film.usable and own == "train" and film.pixel_sha256 in trained:
+        elif film.usable and own == "train" and film.shown in trained:
             use = COPY
-        trained.add(film.pixel_sha256)
+        trained.add(film.shown)
         result.append(replace(film, split=own, use=use))
     return result
 
 
-def grades_by_picture(films: Sequence[AuditedFilm]) -> dict[str, set[int]]:
-    """Return the grades that each picture was given, by the hash of its pixels."""
-    grades = defaultdict(set)
+def grades_by_picture(films: Sequence[AuditedFilm]) -> dict[object, set[int]]:
+    """Return the grades that each picture of a knee was given, by what it shows."""
+    grades: dict[object, set[int]] = defaultdict(set)
     for film in films:
-        grades[film.pixel_sha256].add(film.grade)
+        grades[film.shown].add(film.grade)
     return grades
 
 

@@ -17,7 +17,7 @@ from . import shortcuts
 from .duplicates import Pair
 from .overlaps import folder_of, overlaps
 from .splits import SPLITS, grades_by_picture
-from .table import AuditedFilm
+from .table import NO_JOINT, AuditedFilm
 
 SUMMARY = "audit.json"
 
@@ -71,6 +71,7 @@ class AuditSummary:
         inverted: Number of films with inverted grays in each dataset.
         same_picture_other_grade: Number of pictures that were given several grades.
         left_out: Number of films that are not used, by reason.
+        middle_taken: Number of usable films in each dataset for which the locator found no joint.
         splits: Number of usable films of each grade, by dataset and split.
         given: Datasets whose films all came with a split; in the others, the seed chose.
         overlaps: The places that share knees, under "folders" and "given_splits".
@@ -94,6 +95,7 @@ class AuditSummary:
     inverted: dict[str, int]
     same_picture_other_grade: int = 0
     left_out: dict[str, int]
+    middle_taken: dict[str, int] = field(default_factory=dict)
     splits: dict[str, dict[str, tuple[int, ...]]]
     given: tuple[str, ...] = ()
     overlaps: dict[str, tuple[Overlap, ...]] = field(default_factory=dict)
@@ -153,6 +155,7 @@ def summarise(films: Sequence[AuditedFilm], given: Sequence[AuditedFilm], findin
         inverted=dict(sorted(Counter(film.dataset for film in films if film.inverted).items())),
         same_picture_other_grade=sum(len(grades) > 1 for grades in grades_by_picture(films).values()),
         left_out=dict(Counter(film.use for film in films if not film.usable)),
+        middle_taken=_middle_taken(films),
         splits={name: {split: _grades(films, name, split) for split in SPLITS} for name in datasets},
         given=tuple(name for name in datasets if all(film.split for film in given if film.dataset == name)),
         overlaps={
@@ -181,6 +184,12 @@ def _grades(films: Sequence[AuditedFilm], dataset: str, split: str) -> tuple[int
     """Return the number of usable films of each grade."""
     mine = Counter(film.grade for film in films if film.dataset == dataset and film.split == split and film.usable)
     return tuple(mine[grade] for grade in range(NUM_GRADES))
+
+
+def _middle_taken(films: Sequence[AuditedFilm]) -> dict[str, int]:
+    """Return the number of usable films in each dataset that have no joint; none in an audit without a locator."""
+    without = Counter(film.dataset for film in films if film.usable and not film.joint)
+    return dict(sorted(without.items())) if any(film.joint or film.use == NO_JOINT for film in films) else {}
 
 
 def _clusters(films: Sequence[AuditedFilm]) -> Clusters:

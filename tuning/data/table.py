@@ -16,6 +16,9 @@ USABLE = "yes"
 SEVERAL_KNEES = "several knees under one grade"
 """This is the `use` of a film that shows more than one knee but has one grade."""
 
+NO_JOINT = "no joint found"
+"""This is the `use` of a film on which the locator of the audit finds no joint."""
+
 
 @dataclass(frozen=True)
 class AuditedFilm:
@@ -39,7 +42,8 @@ class AuditedFilm:
         leakage_group: Groups that are joined because their films show one knee, if shifted: no split and no bootstrap
             sample may cut it. Audits before 0.6.0 did not know it; there it equals `group`.
         brightness: Mean gray of the decoded film, 0 to 1; None in an audit that did not measure it.
-        joint: Its joint in pixels of the film, as "x y side" in films.csv; None in an audit without a locator.
+        joint: Its joint in pixels of the film, as "x y side" in films.csv; None in an audit without a locator, and for
+            a film that is not used or a strip on which none is found.
     """
 
     dataset: str
@@ -65,8 +69,13 @@ class AuditedFilm:
             object.__setattr__(self, "leakage_group", self.group)
 
     @property
+    def shown(self) -> tuple[str, Place | None]:
+        """What is graded: the pixels and, on a film of two knees, which of them."""
+        return self.pixel_sha256, self.joint if self.knees > 1 else None
+
+    @property
     def place(self) -> Place:
-        """The joint; in an audit without a locator the middle of the film, as a grader without one takes it."""
+        """The joint; where none is known the middle of the film, as a grader without one takes it."""
         return self.joint or place_of((0, 0, self.width, self.height))
 
     @property
