@@ -58,6 +58,7 @@ def test_a_large_film_comes_through_shared_memory_and_leaves_none_of_it(processe
         film = decode(content, file_decoder=processes)
         np.testing.assert_array_equal(film.pixels, decode(content).pixels)
         (process,) = processes._idle.queue
+        assert process
         assert process._memory
         assert not any(process._memory._memory[:: LEAST_BYTES // 64])
 
@@ -98,6 +99,7 @@ def test_a_process_has_no_secrets_and_keeps_working_when_its_group_is_signalled_
     good = next(iter(film_files(FILM)))
     decode(good.content, file_decoder=processes)
     (process,) = processes._idle.queue
+    assert process
     pid = process._process.pid
     with open(f"/proc/{pid}/environ") as environ:
         assert "HF_TOKEN" not in environ.read()
