@@ -81,9 +81,10 @@ class Conformal:
     Starting at the reported grade, a set takes in its more probable neighbour while its mass stays at or under
     `threshold`, the ceil((n+1)*level)-th smallest mass of the n calibration films (ordinal APS: Lu et al., MICCAI
     2022). With `by_grade` a grade is taken in by its own threshold, that of the calibration films of this grade, so
-    that the level holds within each grade too (Vovk, "Conditional validity of inductive conformal predictors", 2012).
-    A grade with too few of them has the common threshold, and no such promise. A film whose set holds the reader's
-    grade at any threshold counts with mass 0; in bundles up to 0.11.0 it counts as the others, and sets are wider.
+    that the level holds within each grade too (Vovk, "Conditional validity of inductive conformal predictors",
+    2012). A grade with too few of them has the common threshold, and no such promise. A film whose set holds the
+    reader's grade at any threshold counts with mass 0; in bundles that releases up to 0.14.0 evaluated it counts as
+    the others, and sets are wider.
     """
 
     level: Annotated[Probability, "Proportion of the knees whose set should hold the reader's grade."]

@@ -304,7 +304,9 @@ class KneeGrader:
         if refused and not force:
             return self._report(film, refused)
         sides, warnings = knee_sides(
-            film, screening, partial(self._read_markers, screening.film.pixels, screening.boxes)
+            film,
+            screening,
+            partial(self._read_markers, screening.film.pixels, (screening.chosen_from or screening).boxes),
         )
         given = knee_grades(config, self._conformal, screening, sides, letterboxed, outputs)
         sizes = [len(knee.grade_set) for knee in given]
@@ -336,7 +338,7 @@ class KneeGrader:
 def _file_decoder(processes: int, limits: Limits) -> FileDecoder:
     """Return the function that decodes a film's file.
 
-    It uses so many processes, or this one if the system cannot start them.
+    It uses so many processes, or this one on Windows, which has no such processes.
     """
     if not processes or os.name != "posix":
         return decode_file

@@ -100,6 +100,11 @@ class FilmReport:
         """For each knee the place of its film among those of the answer; see `StudyReport`."""
         return (0,) * len(self.knees)
 
+    @property
+    def film_numbers(self) -> tuple[int, ...]:
+        """What the texts call each film of the answer; see `StudyReport`."""
+        return (1,)
+
     def film_of(self, knee: int) -> "FilmReport":
         """Return the report of the film of a knee, which is given by its place in `knees`."""
         return self

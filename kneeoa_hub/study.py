@@ -73,6 +73,11 @@ class StudyReport(FilmReport):
         """For each knee the place of its film in `films`."""
         return self.places
 
+    @property
+    def film_numbers(self) -> tuple[int, ...]:
+        """What the texts call each of `films`."""
+        return self.numbers
+
     def film_of(self, knee: int) -> FilmReport:
         """Return the report of the film of a knee, which is given by its place in `knees`."""
         return self.films[self.places[knee]]

@@ -25,8 +25,9 @@ from .demo.pinned import PIN
 
 ROOT = Path(__file__).parent.parent
 OWN = ("app.py", "README.md", "requirements.txt", PIN)
-OWN_FOLDERS = ("demo/", "kneeoa_hub/")
-"""A deployment replaces these folders as a whole, and leaves other files of the Space alone."""
+OWN_FOLDERS = ("demo/", "kneeoa_hub/", "docs/evidence/search/")
+"""A deployment replaces these folders as a whole, and leaves other files of the Space alone. The last one is of
+deployments up to 0.14.0."""
 
 
 def space_files(model: str, revision: str, preloaded: Sequence[str] = ()) -> dict[str, bytes]:

@@ -159,10 +159,6 @@ def _downloaded(repo: Repo, token: str | None, kept: Path, guard: "Guard") -> Pa
     there = [file.rfilename for file in info.siblings or ()]
     refuse_code(there, str(repo))
     card = [name for name in there if versioned.is_card(name)]
-    if len(card) > MOST_UNLISTED:
-        raise BundleChanged(
-            f"{repo} has {len(card)} files of a model card; at most {MOST_UNLISTED} are pulled. Check the address."
-        )
     snapshot = kept / "snapshots" / commit
 
     def download(name: str, most: int) -> None:
@@ -174,6 +170,11 @@ def _downloaded(repo: Repo, token: str | None, kept: Path, guard: "Guard") -> Pa
             download("manifest.json", most_bytes("manifest.json"))
             listed = read_manifest(snapshot)[1]
             refuse_code((), str(repo), listed)
+            if len(unlisted := [name for name in card if name not in listed]) > MOST_UNLISTED:
+                raise BundleChanged(
+                    f"{repo} has {len(unlisted)} files of a model card that its manifest does not list; at most"
+                    f" {MOST_UNLISTED} are pulled. Check the address."
+                )
             for name in listed:
                 download(name, listed[name]["size"])
             for name in card:

@@ -34,7 +34,7 @@ START_SECONDS = 60
 """A process must be ready within a minute. It needs half a second, or longer on a busy machine."""
 KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
 """A process gets these environment variables. Tokens and keys are not among them."""
-NOT_STARTED = "No process can be started that decodes films; see the error above, or set KNEEOA_DECODE_PROCESS=0."
+NOT_STARTED = "No process that decodes films can be started ({why}); set KNEEOA_DECODE_PROCESS=0 to do without."
 
 
 class DecodeProcesses:
@@ -64,30 +64,32 @@ class DecodeProcesses:
         idle = self._idle
         process = idle.get()
         try:
-            process = process or self._started()
-            if not process:
-                raise KneeOAError(NOT_STARTED)
+            process = process or self._start()
             return process.decode(content, name, limits)
         finally:
             if process and process.ended:
                 process.stop()
-                process = self._started()
-            idle.put(process)  # also where none could be started: the next film tries again
+                process = None
+                with suppress(KneeOAError):  # the next film tries again
+                    process = self._start()
+            idle.put(process)
 
-    def _started(self) -> "_Process | None":
-        """Start a process, or return None where the system has none left, or no memory for it."""
-        with suppress(OSError):
+    def _start(self) -> "_Process":
+        """Start a process. Raises KneeOAError where the system has none left, or no memory for it."""
+        try:
             return _Process(self._limits)
-        return None
+        except OSError as error:
+            raise KneeOAError(NOT_STARTED.format(why=error.strerror)) from None
 
     def _begin(self) -> None:
         """Start the processes, also after a fork, since two processes cannot share them."""
         with self._lock:
             if self._pid == os.getpid():
                 return
+            started = [self._start() for _ in range(self._count)]
             self._pid, self._idle = os.getpid(), queue.LifoQueue()
-            for _ in range(self._count):
-                self._idle.put(self._started())
+            for process in started:
+                self._idle.put(process)
 
 
 class _Process:
@@ -122,7 +124,7 @@ class _Process:
                 self._receive()
                 self._ready = True
         except (OSError, EOFError):
-            raise KneeOAError(NOT_STARTED) from None
+            raise KneeOAError(NOT_STARTED.format(why="it ended at once; see the error above")) from None
         answered: Film | KneeOAError
         try:
             self._socket.settimeout(WALL_SECONDS)

@@ -80,8 +80,24 @@ def knee_sides(
     (x, y), (other_x, other_y) = middle(boxes[0]), middle(boxes[1])
     if abs(other_x - x) <= abs(other_y - y) or not apart(boxes[0], boxes[1]):
         return unknown, (STACKED_WARNING,)
+    in_order = x < other_x
+    sides, warnings = _sides_of_two(film, screening, boxes if in_order else boxes[::-1], read_on_film())
+    return sides if in_order else sides[::-1], warnings
+
+
+def _sides_of_two(
+    film: Film, screening: Screening, boxes: Sequence[Box], markers: Sequence[Marker]
+) -> tuple[tuple[str, str], tuple[str, ...]]:
+    """Return the sides of two knees side by side, and the warnings about them.
+
+    Args:
+        film: The film as it was given.
+        screening: Its screening.
+        boxes: Both knees, from the picture's left to its right.
+        markers: The letters on the film.
+    """
     turns = screening.pose[0]
-    said, read = right_of_upright(film, turns), _right_by_markers(read_on_film(), boxes[0], boxes[1])
+    said, read = right_of_upright(film, turns), _right_by_markers(markers, boxes[0], boxes[1])
     said = said if said in OPPOSITE else ""
     contradiction = (CONTRADICTION,) if said and read == OPPOSITE[said] else ()
     if (said or read) == "R":

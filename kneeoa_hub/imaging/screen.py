@@ -97,7 +97,8 @@ class Screener:
         Args:
             film: The decoded film.
             boxes: The knees that the caller gave, or None to find them. Where they are among the knees that are found,
-                the film is graded as if the others were not there. Otherwise it is neither cut nor turned.
+                these are graded as without boxes. Otherwise the film is neither cut nor turned. The sides still follow
+                from all knees of the film.
 
         Returns:
             The knees to grade, or the refusal.
@@ -291,9 +292,14 @@ def _beside(given: Screening, found: Screening) -> Screening:
     """Return the screening of a single box that a caller drew, which also knows of the knees beside that box."""
     if found.refused or given.pose[0] or len(given.boxes) != 1:
         return given
-    places = [_in_square_pixels(box, found) for box in found.boxes]
-    others = [place for place in places if apart(place, given.boxes[0])]
-    return replace(given, chosen_from=replace(given, boxes=tuple(sorted((*given.boxes, *others))))) if others else given
+
+    def others(boxes: Sequence[Box]) -> tuple[Box, ...]:
+        places = (_in_square_pixels(box, found) for box in boxes)
+        return tuple(place for place in places if apart(place, given.boxes[0]))
+
+    knees, doubtful = others(found.boxes), others(found.doubtful)
+    whole = replace(given, boxes=tuple(sorted((*given.boxes, *knees))), doubtful=(*given.doubtful, *doubtful))
+    return replace(given, chosen_from=whole) if knees or doubtful else given
 
 
 def _not_accepted(boxes: Sequence[Box], verdicts: Sequence[Verdict]) -> tuple[Box, ...]:

@@ -165,18 +165,18 @@ def _measurements(highdicom: Any, report: FilmReport, headers: Sequence[Any]) ->
         or [_not_graded(report)],
         title=codes.DCM.ImagingMeasurementReport,
     )
-    text = "\n".join([report.findings(), *_named_films(headers)])
+    text = "\n".join([report.findings(), *_named_films(headers, report)])
     findings = TextContentItem(codes.DCM.Comment, text, RelationshipTypeValues.CONTAINS)
     content[0].ContentSequence.append(findings)
     return content
 
 
-def _named_films(headers: Sequence[Any]) -> list[str]:
+def _named_films(headers: Sequence[Any], report: FilmReport) -> list[str]:
     """Return a line for each of several films, by which a reader finds the film that a number in the findings means."""
     if len(headers) == 1:
         return []
     lines = ["", "FILMS"]
-    for place, header in enumerate(headers, 1):
+    for place, header in zip(report.film_numbers, headers, strict=True):
         number = f"instance number {header.InstanceNumber}, " if header.get("InstanceNumber") else ""
         lines.append(f"Film {place}: {number}SOP Instance UID {header.SOPInstanceUID}")
     return lines

@@ -1,6 +1,7 @@
 """The films of a study give one answer with each knee once, and only films of one patient are compared."""
 
 import io
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -63,6 +64,11 @@ def test_of_several_films_of_a_knee_the_best_one_counts_and_the_others_are_named
     numbered = study_report([worse, right], numbers=[2, 3])
     assert numbered.warnings[0].startswith("The right knee is graded on film 3, the best one; film 2 gives")
     assert "Film 2: The exposure is extreme." in numbered.warnings
+    made = structured_report([study(InstanceNumber=4), study(InstanceNumber=9)], numbered)
+    assert re.findall(r"Film (\d): instance number (\d)", made.ContentSequence[-1].TextValue) == [
+        ("2", "4"),
+        ("3", "9"),
+    ]
     larger = replace(right, knees=(replace(right.knees[0], box=(0, 0, 223, 223), grade=0),))
     smaller = replace(right, knees=(replace(right.knees[0], box=(9, 9, 99, 99), grade=4),))
     assert study_report([smaller, larger]).knees == larger.knees
