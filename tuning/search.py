@@ -31,7 +31,7 @@ from .searching.folds import check_folds
 from .searching.limits import Limits
 from .searching.live import HERE, LOST_CODE, WAIT_S, Doing, Sign, forget_signs, keep_renewing, renewed
 from .searching.oracle import oracle_of
-from .searching.records import as_begun, check_worker, options_of, read_trials, settings_of
+from .searching.records import DamagedTrial, as_begun, check_worker, options_of, read_trials, settings_of
 from .searching.renewal import most_trials, renewing
 from .searching.report import write_report
 from .searching.settings import RunSettings, SearchSettings, planned_epochs, planned_trials
@@ -229,6 +229,8 @@ def _run(tuner: SearchTuner) -> None:
 def _mend_trials(oracle: Durable, out: Path, settings: SearchSettings) -> None:
     """Write the trial files of a search that has ended anew where one is damaged.
 
+    Raises DataError where that mends nothing, or a trial has a choice that this process does not know.
+
     Args:
         oracle: What drew the trials.
         out: Output folder of the search.
@@ -236,16 +238,18 @@ def _mend_trials(oracle: Durable, out: Path, settings: SearchSettings) -> None:
     """
     try:
         read_trials(out / FOLDER, settings)
-    except DataError:
+    except DamagedTrial:
         with only_run(out):
             _check_begun(out)
             oracle.take_up(out)
+        read_trials(out / FOLDER, settings)
 
 
 def _check_begun(out: Path) -> None:
     if list(out.glob(f"{FOLDER}/trial_*")) and not (out / FOLDER / STATE).is_file():
         raise DataError(
-            f"{out / FOLDER} holds trials, but no {STATE} that says which are done; remove {out} to search anew."
+            f"{out / FOLDER} holds trials, but no {STATE} that says which are done; bring it back, or remove {out} to"
+            " search anew."
         )
 
 

@@ -311,6 +311,16 @@ def test_a_damaged_state_is_named_and_a_damaged_trial_is_written_anew(audited, b
         trial.write_text("{", "utf-8")
         search_without_report(audited, begun, settings_for("random"), monkeypatch)
         assert len(found(begun)) == 5
+    known, whole = json.loads(trial.read_text("utf-8")), state.read_bytes()
+    state.unlink()
+    known["hyperparameters"]["values"]["block"] = "mine"
+    trial.write_text(json.dumps(known), "utf-8")
+    with pytest.raises(DataError, match="this process does not know the block 'mine'"):
+        search_without_report(audited, begun, settings_for("random"), monkeypatch)
+    state.write_bytes(whole)
+    with pytest.raises(DataError, match="this process does not know the block 'mine'"):
+        search_without_report(audited, begun, settings_for("random"), monkeypatch)
+    assert json.loads(trial.read_text("utf-8")) == known
 
 
 def test_a_chief_that_was_killed_after_its_last_trial_waits_for_no_worker(audited, tmp_path, monkeypatch):

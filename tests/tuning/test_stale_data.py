@@ -317,7 +317,7 @@ def trial_file(values: dict[str, str], **measures: object) -> str:
     ("damage", "named"),
     [
         ("null", "`the document` is null"),
-        ("{", "missing or unreadable"),
+        ("{", "it is not JSON"),
         ('{"status": "COMPLETED"}', "`trial_id` is missing"),
         (trial_file({}, val_qwk=0.5), "it has no val_log_loss"),
         (trial_file({}, val_qwk=0.5, val_log_loss="low"), "`val_log_loss` is 'low'"),

@@ -90,8 +90,9 @@ class Sign:
         self.show(Doing(self.process, fault=error.message, code=error.code))
 
     def remove(self) -> None:
-        """Say that the process has ended."""
-        self.path.unlink(missing_ok=True)
+        """Say that the process has ended, where that can be said: a shared folder may be gone with the chief."""
+        with suppress(OSError):
+            self.path.unlink()
 
     def _write(self, doing: Doing) -> None:
         with replacing(self.path) as part:

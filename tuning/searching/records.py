@@ -38,6 +38,10 @@ EARLIER: dict[str, Any] = {"objective": "qwk", "named": False, "least_epochs": 1
 """Searches had these options before they recorded them; others that a record lacks had the default of today."""
 
 
+class DamagedTrial(DataError):
+    """A trial.json can't be read, or is not what a search writes."""
+
+
 @dataclass(frozen=True)
 class _Rung:
     """Hyperband adds the epochs of a trial, and the number of its rung in its bracket, to its values."""
@@ -140,7 +144,8 @@ def read_trials(tuner: Path, settings: SearchSettings) -> list[Trial]:
         settings: The options of the search.
 
     Raises:
-        DataError: A trial.json is damaged.
+        DamagedTrial: A trial.json is damaged.
+        DataError: A trial has a choice that this process does not know.
     """
     trials = [_trial(path, kept, settings) for path, kept in _files(tuner) if kept.status == "COMPLETED"]
     return sorted(trials, key=lambda trial: (*_rank(trial, settings.objective), trial.trial))
@@ -175,7 +180,14 @@ def ended_epochs(tuner: Path, settings: SearchSettings) -> int:
 
 
 def _files(tuner: Path) -> list[tuple[Path, TrialFile]]:
-    return [(path, _typed(TrialFile, path, steps.read_json(path))) for path in sorted(tuner.glob("trial_*/trial.json"))]
+    return [(path, _typed(TrialFile, path, _read(path))) for path in sorted(tuner.glob("trial_*/trial.json"))]
+
+
+def _read(path: Path) -> Any:
+    try:
+        return steps.read_json(path)
+    except DataError:
+        raise _damaged(path, "it is not JSON, or can't be read") from None
 
 
 def _trial(path: Path, kept: TrialFile, settings: SearchSettings) -> Trial:
@@ -212,8 +224,8 @@ def _typed(kind: type[T], path: Path, value: Any) -> T:
         raise _damaged(path, str(error)) from None
 
 
-def _damaged(path: Path, problem: str) -> DataError:
-    return DataError(
+def _damaged(path: Path, problem: str) -> DamagedTrial:
+    return DamagedTrial(
         f"{path} is damaged ({problem}); give `python -m tuning search` once more as before, which writes it anew from"
         f" {path.parent.parent / 'oracle.json'}."
     )
