@@ -42,7 +42,8 @@ def films_of(audit: Path, dataset: str, most: int, seed: int = 0) -> list[TrueFi
         most: Most films; 0 takes all.
         seed: Seed of the draw.
     """
-    rows = [film for film in read_films(audit) if film.split == "val" and film.usable and film.dataset == dataset]
+    films = [film for film in read_films(audit) if film.dataset == dataset and film.usable and film.alone]
+    rows = [film for film in films if film.split == "val"]
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[: most or len(rows)])
     with FilmReader() as reader:
         return [_read(reader, rows[index]) for index in chosen]

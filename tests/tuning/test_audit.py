@@ -14,10 +14,11 @@ from PIL import Image
 
 from benchmarks.gornale_protocol import write_protocol
 from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.letterbox import letterbox
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
-from tuning.data.datasets import load_knees
-from tuning.data.table import SEVERAL_KNEES, read_films
+from tuning.data.datasets import load_knees, usable_films
+from tuning.data.table import ONE_JOINT, SEVERAL_KNEES, read_films
 
 from ..support.bundles import make_bundle
 from ..support.locators import graph_that_finds, with_locator
@@ -108,7 +109,9 @@ def test_a_knee_that_another_film_shows_shifted_is_in_one_leakage_group_and_one_
 
 @pytest.fixture(scope="module")
 def both_legs(tmp_path_factory) -> Path:
-    """A CSV with a row for each knee of five films, one for a film of two knees without a side, and one for a strip."""
+    """A CSV with a row for each knee of six films, the last one wide, one for a film of two knees without a side, and
+    one for a strip.
+    """
     root = tmp_path_factory.mktemp("both")
     rows = [f"{grade}.png,{(grade + left) % 5},{'RL'[left]},train" for grade in range(5) for left in (0, 1)]
     for number in range(6):
@@ -116,20 +119,40 @@ def both_legs(tmp_path_factory) -> Path:
             root / f"{number}.png", two_knee_film((number % 5, (number + 1) % 5), number, height=300, width=400).pixels
         )
     write(root / "strip.png", knee_film(1, 9, height=448, width=448).pixels[120:320])
-    (root / "films.csv").write_text("\n".join(["file,grade,side,split", *rows, "5.png,0,,val", "strip.png,1,,val", ""]))
+    write(root / "wide.png", two_knee_film((1, 3), 6).pixels)
+    rows += ["wide.png,1,R,val", "wide.png,3,L,val", "5.png,0,,val", "strip.png,1,,val", ""]
+    (root / "films.csv").write_text("\n".join(["file,grade,side,split", *rows]))
     return root / "films.csv"
 
 
 def test_a_film_of_two_knees_is_framed_at_the_knee_that_its_row_names(both_legs, tmp_path):
+    from benchmarks.robustness import films_of
     from tuning.audit import audit
 
     found = graph_that_finds([(4, 2, 0.4), (4, 5, 0.4)])
     bundle = with_locator(make_bundle(tmp_path / "plain"), tmp_path / "bundle", found)
-    films = read_films(audit([f"site={both_legs}"], tmp_path / "audit", locator=str(bundle)))
-    assert [film.use for film in films] == ["yes"] * 10 + [SEVERAL_KNEES] * 2
+    out = audit([f"site={both_legs}"], tmp_path / "audit", locator=str(bundle))
+    films = read_films(out)
+    assert [film.use for film in films] == ["yes"] * 12 + [SEVERAL_KNEES] * 2
     joints = [film.joint for film in films if film.joint]
-    assert len({film.file for film in films if film.joint}) == 5
+    assert len({film.file for film in films if film.joint}) == 6
     assert all(right.x < 200 < left.x for right, left in zip(joints[::2], joints[1::2], strict=True))
+    assert [film.knees for film in films] == [1] * 10 + [2] * 2 + [1] * 2  # the rule's number, whatever is found
+    # A network that sees no frame is shown the joint's box. What takes a film as a whole takes none of two knees.
+    right, left = load_knees(out, "val", InputConfig(64, 64)).pixels
+    assert not np.array_equal(right, left)
+    with pytest.raises(DataError, match="no film of a single knee"):
+        usable_films(out, "val")
+    assert films_of(out, "site", 0) == []
+
+
+def test_rows_of_both_sides_are_left_out_where_one_joint_is_found_for_them(both_legs, tmp_path):
+    from tuning.audit import audit
+
+    found = graph_that_finds([(4, 2, 0.4)])
+    bundle = with_locator(make_bundle(tmp_path / "plain"), tmp_path / "bundle", found)
+    films = read_films(audit([f"site={both_legs}"], tmp_path / "audit", locator=str(bundle)))
+    assert [film.use for film in films] == [ONE_JOINT] * 10 + [SEVERAL_KNEES] * 2 + ["yes"] * 2
 
 
 def test_a_film_on_which_the_locator_finds_nothing_is_left_out_unless_it_is_a_strip(both_legs, tmp_path):
@@ -137,7 +160,8 @@ def test_a_film_on_which_the_locator_finds_nothing_is_left_out_unless_it_is_a_st
 
     bundle = with_locator(make_bundle(tmp_path / "plain"), tmp_path / "bundle", graph_that_finds([]))
     out = audit([f"site={both_legs}"], tmp_path / "audit", locator=str(bundle))
-    assert [film.use for film in read_films(out)] == ["no joint found"] * 11 + ["yes"]
+    left_out = ["no joint found"] * 10 + [SEVERAL_KNEES] * 2 + ["no joint found"]
+    assert [film.use for film in read_films(out)] == [*left_out, "yes"]
     report = (out / "report.md").read_text("utf-8")
     assert "- left out, no joint found: 11\n" in report
     assert "in the middle of a strip: 1 films of site\n" in report

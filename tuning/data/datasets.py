@@ -17,6 +17,7 @@ from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.frame import Framed
 from kneeoa_hub.imaging.gate import to_upright
 from kneeoa_hub.imaging.letterbox import Letterboxed, letterbox, standardise
+from kneeoa_hub.imaging.locate import clipped
 
 from ..run import steps
 from ..run.content import fingerprint
@@ -122,7 +123,7 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
     crop, framed = "" if config.crop == "fit" else f"-{config.crop}", config.crop == "frame"
     reach = "" if config.reach == 1 else f"-{config.reach:g}"
     kind = f"{split}-{config.height}x{config.width}-{config.low:g}-{config.high:g}{crop}{reach}"
-    rows = [(film.sha256, film.inverted, *(astuple(film.place) if framed else ())) for film in films]
+    rows = [(film.sha256, film.inverted, *(astuple(film.place) if framed or not film.alone else ())) for film in films]
     made_of = fingerprint([FITTING, rows])
     cache = audit / CACHE / f"{kind}-of-{made_of[:16]}.npy"
     row = np.dtype([("pixels", np.uint8, (config.height, config.width)), ("content", np.int16, 4)])
@@ -140,7 +141,7 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
 def fitted_knee(pixels: np.ndarray, film: AuditedFilm, config: InputConfig) -> Letterboxed | Framed:
     """Return the knee of a film in the shape of an input: framed at its joint, or the whole film letterboxed.
 
-    Plain borders are cut off first, as a grader cuts them.
+    Of a film of two knees, the box of the joint is letterboxed. Plain borders are cut off first, as a grader cuts them.
 
     Args:
         pixels: The film [H,W].
@@ -150,7 +151,11 @@ def fitted_knee(pixels: np.ndarray, film: AuditedFilm, config: InputConfig) -> L
     pixels, place = cut_borders(pixels, film.place)
     if config.crop == "frame":
         return frame.frame(pixels, place, config.height, (config.low, config.high), config.reach)
-    return letterbox(pixels, (0, 0, pixels.shape[1], pixels.shape[0]), config)
+    half = place.side / 2
+    box = (0, 0, pixels.shape[1], pixels.shape[0])
+    if not film.alone:
+        box = clipped((place.x - half, place.y - half, place.x + half, place.y + half), pixels.shape)
+    return letterbox(pixels, box, config)
 
 
 def check_grades(training: np.ndarray, validation: np.ndarray) -> None:
@@ -195,10 +200,16 @@ def _keep(cache: Path, made: np.ndarray, kind: str) -> None:
 
 
 def usable_films(audit: Path, split: str) -> dict[str, list[np.ndarray]]:
-    """Return the usable films of a split by dataset, each [H,W] float32 with bright bone."""
+    """Return the usable films of a split that show a single knee by dataset, each [H,W] float32 with bright bone.
+
+    Raises DataError when there is none.
+    """
     films: dict[str, list[np.ndarray]] = {}
+    rows = [film for film in usable_rows(audit, split) if film.alone]
+    if not rows:
+        raise DataError(f"{audit} has no film of a single knee in the split {split!r}; give films that are cut to one.")
     with FilmReader() as reader:
-        for film in steps.progress(usable_rows(audit, split), f"gate: load {split}"):
+        for film in steps.progress(rows, f"gate: load {split}"):
             films.setdefault(film.dataset, []).append(bright_bone(reader, film))
     return films
 

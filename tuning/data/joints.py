@@ -1,5 +1,6 @@
 """A locator finds the joint of each audited film, so that training frames knees as a grader does."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Locator
 from ..run import steps
 from .datasets import bright_bone
 from .sources import FilmReader
-from .table import NO_JOINT, SEVERAL_KNEES, AuditedFilm
+from .table import NO_JOINT, ONE_JOINT, SEVERAL_KNEES, USABLE, AuditedFilm
 
 RESULT = "locator.json"
 """The step `locator` leaves this file beside its network."""
@@ -53,13 +54,15 @@ def open_locator(address: str) -> Locator:
 def with_joints(films: Sequence[AuditedFilm], locator: Locator) -> list[AuditedFilm]:
     """Return the films with the joint of the graded knee, as the locator finds it; others are left out.
 
-    A strip that shows one knee by its columns stays where nothing is found: its joint is in the middle.
+    A strip that shows one knee by its columns stays where nothing is found: its joint is in the middle. A film that
+    shows two is taken where its row names a side and both joints are found.
     """
     located = []
     with FilmReader() as reader:
         for film in steps.progress(films, "audit: locating joints"):
-            located.append(_located(film, joints(bright_bone(reader, film), locator)) if film.usable else film)
-    return located
+            wanted = film.usable or film.side
+            located.append(_located(film, joints(bright_bone(reader, film), locator)) if wanted else film)
+    return _told_apart(located)
 
 
 def joints(pixels: np.ndarray, locator: Locator) -> list[Place]:
@@ -71,12 +74,25 @@ def joints(pixels: np.ndarray, locator: Locator) -> list[Place]:
 
 def _located(film: AuditedFilm, found: Sequence[Place]) -> AuditedFilm:
     """Return a film with the joint that its grade is of; the right knee is at the left of the picture."""
-    if not found:
-        return film if film.width >= TWO_KNEES_FROM * film.height else replace(film, use=NO_JOINT)
-    if len(found) == 1:
+    film = replace(film, joints=len(found))
+    if film.side and len(found) == 2 and found[1].x - found[0].x > abs(found[1].y - found[0].y):
+        return replace(film, use=USABLE, joint=found[0] if film.side == "right" else found[1])
+    if not film.alone:
+        return replace(film, use=SEVERAL_KNEES)
+    if found:
         return replace(film, joint=found[0])
-    film = replace(film, knees=len(found))
-    (first, *_, last) = found
-    if film.side and len(found) == 2 and last.x - first.x > abs(last.y - first.y):
-        return replace(film, joint=first if film.side == "right" else last)
-    return replace(film, use=SEVERAL_KNEES)
+    return film if film.width >= TWO_KNEES_FROM * film.height else replace(film, use=NO_JOINT)
+
+
+def _told_apart(films: Sequence[AuditedFilm]) -> list[AuditedFilm]:
+    """Return the films, and leave out rows of both sides that have the same joint: one has the other knee's grade."""
+    sides = defaultdict(set)
+    for film in films:
+        if film.usable:
+            sides[film.pixel_sha256, film.joint].add(film.side)
+    return [
+        replace(film, use=ONE_JOINT, joint=None)
+        if film.usable and sides[film.pixel_sha256, film.joint] >= {"left", "right"}
+        else film
+        for film in films
+    ]

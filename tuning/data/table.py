@@ -18,6 +18,8 @@ SEVERAL_KNEES = "several knees under one grade"
 
 NO_JOINT = "no joint found"
 """This is the `use` of a film on which the locator of the audit finds no joint."""
+ONE_JOINT = "one joint found, but both sides have a row"
+"""This is the `use` of the rows of a film that name both sides where the locator finds a single joint for them."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class AuditedFilm:
         pixel_sha256: SHA-256 of the decoded pixels.
         width: Pixels of a row.
         height: Rows.
-        knees: Number of knees in the film.
+        knees: Number of knees in the film by the rule of `find_knees`.
         inverted: 1 when the grays are the negative of those of the other films; see `datasets.bright_bone`.
         use: USABLE, or the reason why training and the main measures leave the film out.
         leakage_group: Groups that are joined because their films show one knee, if shifted: no split and no bootstrap
@@ -44,6 +46,7 @@ class AuditedFilm:
         brightness: Mean gray of the decoded film, 0 to 1; None in an audit that did not measure it.
         joint: Its joint in pixels of the film, as "x y side" in films.csv; None in an audit without a locator, and for
             a film that is not used or a strip on which none is found.
+        joints: Number of joints that the locator of the audit found; 0 where it did not look.
     """
 
     dataset: str
@@ -63,15 +66,21 @@ class AuditedFilm:
     leakage_group: str = ""
     brightness: float | None = None
     joint: Place | None = None
+    joints: int = 0
 
     def __post_init__(self) -> None:
         if not self.leakage_group:
             object.__setattr__(self, "leakage_group", self.group)
 
     @property
+    def alone(self) -> bool:
+        """Whether the film shows a single knee, as far as the rule and the locator can tell."""
+        return self.knees == 1 and self.joints <= 1
+
+    @property
     def shown(self) -> tuple[str, Place | None]:
         """What is graded: the pixels and, on a film of two knees, which of them."""
-        return self.pixel_sha256, self.joint if self.knees > 1 else None
+        return self.pixel_sha256, None if self.alone else self.joint
 
     @property
     def place(self) -> Place:

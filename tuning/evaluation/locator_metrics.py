@@ -49,7 +49,7 @@ def measure_real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFi
         grader: The bundle that grades what was found.
         films: All films of the audit.
     """
-    wanted = [film for film in films if _is_strip(film) or (film.split == "val" and film.usable)]
+    wanted = [film for film in films if _is_strip(film) or _validates(film)]
     with FilmReader() as reader:
         measured = [
             _measure(locator, grader, film, bright_bone(reader, film))
@@ -87,12 +87,16 @@ def _is_strip(film: AuditedFilm) -> bool:
     return film.width >= TWO_KNEES_FROM * film.height
 
 
+def _validates(film: AuditedFilm) -> bool:
+    return film.split == "val" and film.usable and film.alone
+
+
 def _measure(locator: Locator, grader: KneeGrader, film: AuditedFilm, pixels: np.ndarray) -> RealFilm:
     found, framed = locator.find(pixels), grader.bundle.config.input.crop == "frame"
     if _is_strip(film) and film.knees == 2 and film.width >= TWO_KNEE_STRIP * film.height:
         halves = find_knees(pixels)
         return RealFilm("two_knee_strip", _one_each(found, halves), len(halves) == 2, _refused(grader, pixels))
-    validation = film.split == "val" and film.usable
+    validation = _validates(film)
     if not _is_strip(film):
         same_grade = _same_grade(grader, pixels) if validation else None
         return RealFilm("crop", len(found) == 1, same_grade=same_grade)

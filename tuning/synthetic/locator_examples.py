@@ -64,7 +64,7 @@ def load_examples(path: Path) -> Examples:
 
 def is_crop(film: AuditedFilm) -> bool:
     """Return whether a film shows one tight joint, and as much of the leg above and below as beside it."""
-    return film.knees == 1 and film.width < TWO_KNEES_FROM * film.height
+    return film.alone and film.width < TWO_KNEES_FROM * film.height
 
 
 def read_knees(films: Sequence[AuditedFilm]) -> list[Knee]:
