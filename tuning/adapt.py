@@ -73,11 +73,16 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
         settings: The options of the adaptation.
 
     Raises:
-        DataError: There are fewer than LEAST_FILMS usable films, a split has none or one grade, or the bundle may have
-            been trained on films that are held out.
+        DataError: There are fewer than LEAST_FILMS usable films, a split has none or one grade, or the bundle was
+            adapted, or may have been trained on films that are held out.
     """
     folder = pull(address)
     bundle = read_bundle(folder)
+    if base := bundle.evidence.base:
+        raise DataError(
+            f"{address} was adapted from {base.name} ({base.address}), and does not say which films that one was"
+            " trained on; adapt that one to all films."
+        )
     framed = bundle.config.input.crop == "frame" and bundle.config.locator is not None
     audited = audit(data, out / "audit", settings.seed, str(folder) if framed else "")
     _check_films(audited)

@@ -154,7 +154,9 @@ def _with_origin(trained: Sequence[TrainedMember], start: Start | None) -> tuple
 def _looks_before(
     joining: Sequence[JoiningMember], start: Start | None, started: str, teachers: Iterable[str]
 ) -> int | None:
-    """Return the evaluations on the test films of everything that weights or targets were taken from; each counts once.
+    """Return the evaluations on the test films of everything that weights or targets were taken from.
+
+    A source counts once. A teacher that taught a source too counts in both: better too many than too few.
 
     Args:
         joining: The members that joined.

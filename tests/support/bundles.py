@@ -148,7 +148,7 @@ def changed(bundle: Path, folder: Path, evidence: dict[str, Any] | None = None, 
     for file, changes in (("bundle.json", parts), ("evidence.json", evidence or {})):
         content = json.loads((folder / file).read_text("utf-8"))
         for name, values in changes.items():
-            content[name] = {**content[name], **values} if isinstance(values, dict) else values
+            content[name] = {**content.get(name, {}), **values} if isinstance(values, dict) else values
         (folder / file).write_text(json.dumps(content), "utf-8")
     write_manifest(folder)
     return folder

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 import kneeoa_hub
+from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.phantom import knee_film, write_films
 from tuning.__main__ import main
 
+from ..support.bundles import changed, make_bundle
 from ..support.eager import eagerly
 from ..support.locators import graph_that_finds, with_locator
 from ..support.schemas import schema
@@ -78,6 +80,16 @@ def test_too_few_films_are_refused(tmp_path, capsys):
     write_films(tmp_path / "films", 40)
     assert main(["adapt", "--data", str(tmp_path / "films"), "--out", str(tmp_path / "out")]) == 1
     assert "40 usable films are too few to adapt to" in capsys.readouterr().err
+
+
+def test_a_bundle_that_was_adapted_is_refused_because_it_does_not_say_what_its_base_saw(site, tmp_path):
+    from tuning.adapt import adapt
+
+    base = {"name": "kneeoa-cnn", "address": "org/knees@v1", "revision": "0" * 12, "recalibrated_only": True}
+    adapted = changed(make_bundle(tmp_path / "tiny"), tmp_path / "adapted", {"base": base})
+    with pytest.raises(DataError, match=r"was adapted from kneeoa-cnn \(org/knees@v1\).*adapt that one to all films"):
+        adapt(str(adapted), [f"oai={site}"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_films_that_can_not_be_measured_on_are_refused_before_the_training(site, tmp_path, capsys):
