@@ -27,7 +27,7 @@ def is_whole(database: Connection, film: Row, study: str) -> bool:
 def correct(
     database: Connection, known: Row, film: bytes, identity: FilmIdentity, digests: Digests, due_at: float
 ) -> None:
-    """Put a film with a corrected header in the place of the older one, and make its study due.
+    """Put a film with a corrected header, or any after a faulty one, in the place of the older one; make its study due.
 
     The study takes over patient and date, unless the film was not part of its report. Films that named another patient
     than the study's first film may agree with it now.

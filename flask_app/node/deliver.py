@@ -40,7 +40,7 @@ TAKEN = (0x0000, 0x0111, 0xB000, 0xB006, 0xB007)
 object follows from its films and the model), and warnings (PS3.4 table B.2-1).
 """
 OUT_OF_RESOURCES = 0xA700
-"""The archive has no room for any object after the statuses A700 to A7FF (the same table)."""
+"""The archive has no room for an object after the statuses A700 to A7FF (the same table)."""
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +62,11 @@ class Delivery:
     def send_due(self) -> bool:
         """Send some of the waiting objects, and return whether there were any.
 
-        An object at which the archive ends the association holds up no other: it is put off, and it has failed if
-        the archive takes or refuses another one.
+        An object at which the archive ends the association, or for which it has no room, holds up no other: it is put
+        off, and it has failed if the archive takes or refuses another one.
 
         Raises:
-            ArchiveUnreachable: The archive gave no answer about any object.
+            ArchiveUnreachable: The archive took and refused no object: it is down, or has no room.
         """
         archive, objects = self._settings.destination, self._queue.to_send(AT_A_TIME)
         if not archive or not objects:

@@ -25,7 +25,7 @@ from .queue import Queue
 from .records import GradedStudy, Object, QueuedFilm, StoredGrades, Study
 
 MOST_ATTEMPTS = 3
-"""A film whose grading ended a process or took too long this often is faulty."""
+"""A film whose grading ended a process, took too long or needed too much memory this often is faulty."""
 LATER_SECONDS = 60
 """After a fault of the model, or one that may pass, a study waits a minute."""
 EARLIER_REPORT = (
@@ -91,6 +91,7 @@ class StudyGrader:
         before, whole = self._queue.grades_of(study.study), True
         outcomes: dict[str, tuple[str, str]] = {}
         patient = study.patient
+        passing: PassingFault | None = None
         for film in self._queue.films(study.study):
             whole = whole and (film.content is not None or film.state != "graded")
             if film.content is None or film.state == "faulty":
@@ -98,9 +99,10 @@ class StudyGrader:
             try:
                 named = self._check(film, film.content, patient)
                 report = self._graded(film, film.content)
-            except PassingFault:
+            except PassingFault as error:  # the other films go on, so that all such films have their attempts together
                 self._begun.discard(film.film)  # so that the attempt counts
-                raise
+                passing = error
+                continue
             except FilmError as error:
                 hide = self._queue.pseudonyms.of
                 self._dead.bury(f"{hide(study.study)}-{hide(film.film)}", film.content)
@@ -109,6 +111,8 @@ class StudyGrader:
             patient = named
             outcomes[film.film] = ("refused", report.refused.message) if report.refused else ("graded", "")
             found.append(GradedFilm(film.film, film.content, report, film.corrections))
+        if passing:
+            raise passing
         if whole:
             self._queue.withdraw(study.study)
         used = [one for one in found if one.report.knees]
@@ -132,8 +136,8 @@ class StudyGrader:
         """
         if film.attempts - (film.film in self._begun) >= MOST_ATTEMPTS:
             raise FilmError(
-                f"Its grading ended a process or took too long {MOST_ATTEMPTS} times; export it again, as uncompressed"
-                " DICOM."
+                f"Its grading ended a process, took too long or needed too much memory {MOST_ATTEMPTS} times; export it"
+                " again, as uncompressed DICOM."
             )
         return check_patient(patient, read_identity(content).patient)
 

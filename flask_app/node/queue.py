@@ -28,8 +28,8 @@ class Queue(Outbox):
 
         Returns:
             "new"; "known" if the same film came before; "again" if it was faulty, perhaps by a fault that has passed,
-            or "corrected" if its header says something else now, so that its study is graded again; "other" if another
-            film came under the same UID, which is not kept.
+            or "corrected" if its header says something else now or it takes the place of a faulty one, so that its
+            study is graded again; "other" if another film came under the same UID, which is not kept.
 
         Raises:
             sqlite3.Error: The film could not be kept.
@@ -38,13 +38,14 @@ class Queue(Outbox):
         with self.transaction() as database:
             known = database.execute("SELECT * FROM films WHERE film = ?", (identity.instance,)).fetchone()
             if known:
-                if known["sha256"] == digests.whole and known["state"] == "faulty":
+                same_pixels = bool(digests.pixels) and digests.pixels == known["pixels"]
+                faulty = known["state"] == "faulty"
+                if known["sha256"] == digests.whole or (same_pixels and known["header"] == digests.header):
+                    if not faulty:
+                        return "known"
                     grade_again(database, known, film, now + settle)
                     return "again"
-                same_pixels = bool(digests.pixels) and digests.pixels == known["pixels"]
-                if known["sha256"] == digests.whole or (same_pixels and known["header"] == digests.header):
-                    return "known"
-                if not same_pixels or not is_whole(database, known, identity.study):
+                if not (same_pixels or faulty) or not is_whole(database, known, identity.study):
                     return "other"
                 correct(database, known, film, identity, digests, now + settle)
                 return "corrected"

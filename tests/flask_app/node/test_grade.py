@@ -5,6 +5,7 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
+from pydicom.uid import RLELossless
 
 from flask_app.node import grade, worker
 from flask_app.node.dead import DeadLetters
@@ -13,7 +14,7 @@ from flask_app.node.queue import Queue
 from kneeoa_hub.imaging.identity import read_identity
 from kneeoa_hub.imaging.passing import SlowDecoding
 
-from ...support.node_queue import DAY, film, grading, state, take, waiting
+from ...support.node_queue import DAY, film, grading, in_syntax, state, take, waiting
 
 
 def test_each_film_has_a_row_with_its_reason_and_only_a_graded_study_has_a_report(queue, grader):
@@ -46,14 +47,18 @@ def test_the_uids_of_a_report_follow_from_film_and_model(queue, grader, tmp_path
     other.close()
 
 
-def test_a_film_that_ends_the_process_each_time_is_faulty_and_holds_up_no_other(queue, grader):
-    poison, sound = take(queue, film(), film())
+def test_a_film_that_ends_the_process_each_time_is_faulty_until_another_export_comes(queue, grader):
+    one = film()
+    poison, sound = take(queue, one, film())
     for _ in range(MOST_ATTEMPTS):
         queue.begin(poison)  # and the process ends
     while grading(queue, grader).grade_next():
         pass
     assert state(queue, poison)[0] == "faulty"
     assert state(queue, sound)[0] == "graded"
+    take(queue, in_syntax(one, RLELossless))  # its pixels have other bytes
+    grading(queue, grader).grade_next()
+    assert state(queue, poison) == ("graded", "")
 
 
 def test_a_film_that_ends_the_process_does_not_fail_its_study(queue, grader, monkeypatch):
@@ -93,20 +98,20 @@ def test_a_film_that_ends_the_process_after_its_grading_is_faulty_too(queue, gra
 
 def test_a_fault_that_may_pass_is_tried_thrice_and_anew_when_the_film_comes_again(queue, grader, monkeypatch, clock):
     one = film()
-    (uid,) = take(queue, one)
+    uids = take(queue, one, film(StudyInstanceUID=read_identity(one).study, ImageLaterality="L"))
     studies = grading(queue, grader)
     with monkeypatch.context() as patch:
         patch.setattr(grader, "grade_batch", lambda *_, **__: [SlowDecoding("The machine is busy.")])
         for _ in range(MOST_ATTEMPTS):
             assert studies.grade_next()
             assert not studies.grade_next()  # a minute later
-            assert state(queue, uid) == ("waiting", "")
+            assert [state(queue, uid) for uid in uids] == [("waiting", "")] * 2
             clock.now += DAY
         assert studies.grade_next()
-    assert state(queue, uid)[0] == "faulty"
+    assert [state(queue, uid)[0] for uid in uids] == ["faulty", "faulty"]  # both in the same three tries
     take(queue, one)
     studies.grade_next()
-    assert state(queue, uid) == ("graded", "")
+    assert state(queue, uids[0]) == ("graded", "")
 
 
 def test_a_queue_of_an_earlier_release_is_used_as_it_is(tmp_path, grader):
