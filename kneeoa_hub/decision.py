@@ -1,5 +1,6 @@
 """Turns probabilities into what is reported: a grade and its prediction set."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,6 +29,14 @@ def reported_grade(probabilities: np.ndarray, decision: Decision) -> np.ndarray:
     if decision.rule == "median":
         return (probabilities.cumsum(-1)[..., :-1] < MEDIAN).sum(-1)
     return (severity(probabilities)[..., None] > np.asarray(decision.thresholds)).sum(-1)
+
+
+def threshold_rank(films: int, level: float) -> int:
+    """Return which score of N calibration films, in ascending order, is the threshold of a coverage level.
+
+    It is the ceil((N+1)*level)-th (Vovk et al., 2005). The films are too few for the level where that is more than N.
+    """
+    return math.ceil(round((films + 1) * level, 9))  # rounded, because 0.95 is not a binary fraction
 
 
 def nested_masses(probabilities: Sequence[float], grade: int) -> list[tuple[int, float]]:

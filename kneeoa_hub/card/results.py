@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from ..bundle import BundleConfig
-from ..evidence import Estimate, Evidence, SetEvidence, SubgroupEvidence
+from ..bundle import BundleConfig, Conformal
+from ..decision import threshold_rank
+from ..evidence import CalibrationEvidence, Estimate, Evidence, SetEvidence, SubgroupEvidence
 from ..grades import GRADES, NUM_GRADES
 from ..sources import collection
 from .text import figure, label, listed, one_in, section, table, times
@@ -189,17 +190,21 @@ def set_coverage(config: BundleConfig, evidence: Evidence, figures: str) -> str:
     tables = {name: row.coverage for name, row in evidence.by_grade.items() if row.coverage}
     if not tables:
         return ""
+    aim = _aim(config.conformal, evidence.calibration)
     return section(
         "### Prediction sets by grade",
-        f"The proportion of knees whose 90% prediction set holds the reader's grade. {_aim(config)}:",
+        f"The proportion of knees whose 90% prediction set holds the reader's grade. {aim}:",
         _by_grade(tables),
         f"![Prediction sets by grade]({figures}sets.png)" if reported_apart(evidence) else "",
     )
 
 
-def _aim(config: BundleConfig) -> str:
-    sets = config.conformal
-    common = [f"KL {grade}" for grade, threshold in enumerate(sets.thresholds) if threshold == sets.threshold]
+def _aim(sets: Conformal, fitted_with: CalibrationEvidence) -> str:
+    if sets.by_grade and fitted_with.films:
+        few = [threshold_rank(films, sets.level) > films for films in fitted_with.films]
+    else:  # evidence up to 0.14.0 has no such counts, but then thresholds were hardly ever equal
+        few = [threshold == sets.threshold for threshold in sets.thresholds]
+    common = [f"KL {grade}" for grade, is_common in enumerate(few) if is_common]
     if len(common) == NUM_GRADES:
         return "The level of 90% holds over all knees together, not for each grade"
     fitted = "a threshold of its own, fitted on the calibration knees of that grade. So on films like those, the level"

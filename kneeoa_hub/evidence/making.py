@@ -142,6 +142,7 @@ class CalibrationEvidence:
     """What was fitted on validation films."""
 
     fitted_on: Annotated[Literal["val", "train+val"], "The splits."]
+    films: Annotated[FiveCounts | None, "Films of each grade, 0 to 4, that it was fitted on; from 0.15.0."] = None
     temperature: Annotated[Estimate, "The logarithms of the probabilities are divided by it."]
     decision_rule: Annotated[
         Literal["argmax", "median", "expected"], "How the reported grade follows from the probabilities."

@@ -76,6 +76,10 @@ def test_the_level_holds_for_each_grade_only_where_each_has_a_threshold(grader):
     card = render(replace(config, conformal=few), evidence)
     assert "Each grade but KL 3 and KL 4 has a threshold of its own" in card
     assert "For KL 3 and KL 4 the threshold of all knees together serves, and the level need not hold:" in card
+    equal = replace(config, conformal=replace(sets, threshold=0, by_grade=((sets.level, (0,) * 5),)))
+    for films, said in ((9, "Each grade has a threshold"), (8, "Each grade but KL 4 has a threshold")):
+        calibration = replace(evidence.calibration, films=(300, 200, 100, 50, films))
+        assert said in render(equal, replace(evidence, calibration=calibration))
 
 
 def test_figures_of_the_whole_grader_name_the_bundle_and_those_of_the_gate_are_its_own(grader):

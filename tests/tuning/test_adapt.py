@@ -51,6 +51,8 @@ def test_recalibrating_keeps_the_weights_and_fits_the_rest(site, loop, tmp_path)
     evidence = json.loads((tmp_path / "bundle" / "evidence.json").read_text("utf-8"))
     assert evidence["calibration"]["fitted_on"] == "train+val"
     assert evidence["calibration"]["temperature"]["n"] == new.conformal.calibration_films
+    splits = evidence["data"]["splits"]["site"]
+    assert evidence["calibration"]["films"] == [sum(one) for one in zip(splits["train"], splits["val"], strict=True)]
     assert "chosen on the training and validation films" in card
     assert set(evidence["before"]) == set(evidence["metrics"]) == {"site_val", "site_test"}
 

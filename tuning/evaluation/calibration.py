@@ -1,13 +1,12 @@
 """Temperature, decision rule and prediction sets are fitted on validation films, for grading."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
 from kneeoa_hub.bundle import Conformal, Decision
-from kneeoa_hub.decision import grade_set, nested_masses, reported_grade
+from kneeoa_hub.decision import grade_set, nested_masses, reported_grade, threshold_rank
 from kneeoa_hub.grades import NUM_GRADES
 
 from ..data.datasets import Knees
@@ -109,15 +108,15 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
 
 
 def conformal_threshold(scores: np.ndarray, level: float) -> float:
-    """Return the threshold under which a new score lies with probability `level` (Vovk et al., 2005).
+    """Return the threshold under which a new score lies with probability `level`.
 
-    It is the ceil((N+1)*level)-th smallest score, or EVERY_GRADE where there are too few films for the level.
+    It is EVERY_GRADE where there are too few films for the level.
 
     Args:
         scores: [N], for each knee the threshold that its set needs to hold the reader's grade.
         level: The coverage level, 0 to 1.
     """
-    rank = math.ceil(round((len(scores) + 1) * level, 9))  # rounded, because 0.95 is not a binary fraction
+    rank = threshold_rank(len(scores), level)
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else EVERY_GRADE
 
 

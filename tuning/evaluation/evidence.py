@@ -99,9 +99,10 @@ def assemble_evidence(
 
 
 def _calibration(fit: Fit, sets: Sequence[MeasuredSet], splits: Literal["val", "train+val"]) -> CalibrationEvidence:
-    calibration, films = fit.calibration, fit.calibration_films
+    calibration, films = fit.calibration, sum(fit.calibration_films)
     return CalibrationEvidence(
         fitted_on=splits,
+        films=fit.calibration_films,
         temperature=exact(calibration.temperature, n=films),
         decision_rule=calibration.decision.rule,
         decision_thresholds=tuple(calibration.decision.thresholds),

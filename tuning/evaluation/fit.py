@@ -6,6 +6,7 @@ import numpy as np
 
 from kneeoa_hub.bundle import RefusalConfig
 from kneeoa_hub.errors import DataError
+from kneeoa_hub.grades import NUM_GRADES
 
 from ..data.datasets import Knees
 from ..training.members import TrainedEnsemble
@@ -21,13 +22,13 @@ class Fit:
     Attributes:
         calibration: For grading.
         refusal: The limits of refusal.
-        calibration_films: Number of films that `calibration` was fitted on.
+        calibration_films: Number of films of each grade that `calibration` was fitted on.
         refusal_films: Number of validation films that `refusal` was fitted on.
     """
 
     calibration: Calibration
     refusal: RefusalConfig
-    calibration_films: int
+    calibration_films: tuple[int, ...]
     refusal_films: int
 
 
@@ -67,7 +68,8 @@ def fit_ensemble(
     exposed = [knee.exposed() for knee in validation.knees.letterboxed()]
     varied = None if changed is None else changed[rows].reshape(-1, changed.shape[-1])
     refusal = fit_refusal(reference.outputs.embedding, validation.outputs.embedding, contents, exposed, varied)
-    return Fit(calibration, refusal, sum(len(films.knees) for films in calibrated), len(validation.knees))
+    counts = np.bincount(grades, minlength=NUM_GRADES).tolist()
+    return Fit(calibration, refusal, tuple(counts), len(validation.knees))
 
 
 def _content(knees: Knees, row: int) -> np.ndarray:
