@@ -80,7 +80,14 @@ def test_a_bundle_that_saw_the_films_in_other_splits_is_refused_however_many_fil
     for bundle in (drawn, older):
         with pytest.raises(DataError, match="was trained on other films of site"):
             check_films("it", bundle, audits["drawn", 1])
-    check_films("given", bundle_of("given", "given", False), audits["given", 0])
+    accepted, summary = bundle_of("given", "given", False), audits["given", 0] / "audit.json"
+    check_films("given", accepted, audits["given", 0])
+    of_release = json.loads(summary.read_text("utf-8"))
+    assert of_release.pop("given") == ["site"]
+    assert now.given == ()
+    summary.write_text(json.dumps(of_release), "utf-8")
+    with pytest.raises(DataError, match="does not say whether its splits were given"):
+        check_films("given", accepted, audits["given", 0])
 
 
 @pytest.mark.slow

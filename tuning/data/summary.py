@@ -73,7 +73,7 @@ class AuditSummary:
         left_out: Number of films that are not used, by reason.
         middle_taken: Number of usable films in each dataset for which the locator found no joint.
         splits: Number of usable films of each grade, by dataset and split.
-        given: Datasets whose films all came with a split; in the others, the seed chose.
+        given: Datasets whose films all came with a split; in the others, the seed chose. None in audits before 0.15.0.
         overlaps: The places that share knees, under "folders" and "given_splits".
         shortcuts: The shortcut scores, by dataset and by what the grade is guessed from.
         files_of_16_bits: Number of PNG and TIFF files with 16 bits.
@@ -97,7 +97,7 @@ class AuditSummary:
     left_out: dict[str, int]
     middle_taken: dict[str, int] = field(default_factory=dict)
     splits: dict[str, dict[str, tuple[int, ...]]]
-    given: tuple[str, ...] = ()
+    given: tuple[str, ...] | None = None
     overlaps: dict[str, tuple[Overlap, ...]] = field(default_factory=dict)
     shortcuts: dict[str, dict[str, ShortcutEvidence]]
     files_of_16_bits: int = 0

@@ -77,6 +77,8 @@ def shared_datasets(bundle: Bundle, audit: Path) -> tuple[list[str], list[str]]:
     another resolution. Evidence before 0.15.0 lacks these hashes. There, a dataset is taken for the same if its films
     came with their splits, as many are held out for the test, and no more for validation: a newer audit finds more
     copies to leave out. Splits that a seed has drawn have these counts whatever the seed.
+
+    Raises DataError where that can't be told, because the audit does not say whether splits were given.
     """
     data, summary = bundle.evidence.data, read_summary(audit)
     shared = sorted(set(data.splits) & set(summary.splits))
@@ -88,10 +90,15 @@ def shared_datasets(bundle: Bundle, audit: Path) -> tuple[list[str], list[str]]:
         if data.split_hashes:
             return data.split_hashes.get(name) == hashes[name]
         then, now = data.splits[name], summary.splits[name]
-        return name in summary.given and (
-            then.get("test") == now["test"]
-            and all(one >= other for one, other in zip(then.get("val", ()), now["val"], strict=False))
-        )
+        fewer = any(one < other for one, other in zip(then.get("val", ()), now["val"], strict=False))
+        if then.get("test") != now["test"] or fewer:
+            return False
+        if summary.given is None:
+            raise DataError(
+                f"{bundle.config.name} has the dataset {name}, and {audit} does not say whether its splits were given;"
+                " audits of releases up to 0.14.0 do not. Audit again in a new --out."
+            )
+        return name in summary.given
 
     return shared, [name for name in shared if not same(name)]
 
