@@ -91,7 +91,8 @@ def test_a_search_that_was_stopped_does_not_run_and_the_end_of_one_on_a_pack_is_
             search_without_report(audited, tmp_path, settings, monkeypatch)
     assert said(accelerated=True) == "The search has not ended. The same command goes on with it."
     search_without_report(audited, tmp_path, settings, monkeypatch)
-    assert said(accelerated=True).startswith("The same command with `--finish`")
+    for planned in (5, 6):  # a small search space may have fewer points than trials are planned
+        assert said(accelerated=True, trials=planned).startswith("The same command with `--finish`")
 
 
 def test_a_search_in_one_process_gives_signs_of_life_within_an_epoch(audited, tmp_path, monkeypatch):

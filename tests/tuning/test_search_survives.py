@@ -44,7 +44,7 @@ ROOT = Path(__file__).parents[2]
     ("tuner", "first", "step", "error"),
     [
         ("random", 1, 3, KillError),
-        ("random", 5, 6, KeyboardInterrupt),  # 5 is the trial's file at its end, 11 the state then
+        ("random", 5, 6, KeyboardInterrupt),
         ("hyperband", 6, 7, KillError),
         ("bayesian", 6, 12, KillError),
     ],
@@ -58,13 +58,16 @@ def test_a_search_that_is_ended_at_any_write_finds_what_an_unbroken_one_does(
         search_without_report(audited, tmp_path / "unbroken", settings, monkeypatch)
     unbroken = found(tmp_path / "unbroken")
     assert len(unbroken) == (6 if tuner == "hyperband" else 5)
+    interrupted = set()
     for write in range(first, writes[0] + 1, step):
         out = tmp_path / str(write)
-        with killed_at(write, monkeypatch, error), pytest.raises(error):
+        with killed_at(write, monkeypatch, error), pytest.raises(error) as caught:
             search_without_report(audited, out, settings, monkeypatch)
+        interrupted |= {entry.name for entry in caught.traceback}
         search_without_report(audited, out, settings, monkeypatch)
         assert found(out) == unbroken, write
         assert list(out.rglob(".part-*")) == []
+    assert "end_trial" in interrupted  # whose writes are those that a trial could be counted twice by
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """A search that is made after a training tells what the networks of a bundle are worth among others."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from kneeoa_hub.errors import DataError
 from kneeoa_hub.evidence import Estimate, LaterSearch, TrialOfNetwork
 
 from ..data.summary import read_summary
+from ..networks.architecture import Architecture
 from ..run import steps
-from ..training.search_result import FOLDER, Trial, read_result, trial_folder
+from ..training.search_result import FOLDER, Trial, parse_architecture, read_result, trial_folder
 from .predictions import read_predictions
 from .records import read_trials, settings_of
 from .space import SCRATCH
@@ -30,8 +30,8 @@ def later_search(bundle: Bundle, search: Path) -> LaterSearch:
         search: The folder of a search that has finished.
 
     Raises:
-        DataError: The search has not finished or is of other films, a search found the bundle, or a network is none of
-            the longest trials.
+        DataError: The search has not finished or is of other films, a search found the bundle, or a network is not
+            known, or is none of the longest trials.
     """
     result, settings = read_result(search), settings_of(search)
     if bundle.evidence.search.trials.value:
@@ -41,7 +41,7 @@ def later_search(bundle: Bundle, search: Path) -> LaterSearch:
     trials = read_trials(search / FOLDER, settings)
     longest = [trial for trial in trials if trial.epochs == settings.epochs]
     networks = {
-        name: _trial_of(name, entry.get("architecture", {}), longest, search)
+        name: _trial_of(name, parse_architecture(entry["architecture"], bundle.folder), longest, search)
         for entry in bundle.config.members
         if (name := entry.get("name", "member"))
     }
@@ -57,9 +57,9 @@ def later_search(bundle: Bundle, search: Path) -> LaterSearch:
     )
 
 
-def _trial_of(name: str, network: Mapping[str, Any], longest: list[Trial], search: Path) -> TrialOfNetwork:
+def _trial_of(name: str, network: Architecture, longest: list[Trial], search: Path) -> TrialOfNetwork:
     for place, trial in enumerate(longest, 1):
-        if _network(asdict(trial.architecture)) == _network(network) and trial.val_log_loss is not None:
+        if _network(trial.architecture) == _network(network) and trial.val_log_loss is not None:
             films = len(read_predictions(trial_folder(search, trial.trial))[1])
             reach = STANDARD_ERRORS * (trial.log_loss_error or 0)
             loss = Estimate(trial.val_log_loss, trial.val_log_loss - reach, trial.val_log_loss + reach, films)
@@ -70,6 +70,6 @@ def _trial_of(name: str, network: Mapping[str, Any], longest: list[Trial], searc
     )
 
 
-def _network(choices: Mapping[str, Any]) -> dict[str, Any]:
-    left_out = (*OF_TRAINING, *SCRATCH) if choices.get("backbone") else OF_TRAINING
-    return {name: value for name, value in choices.items() if name not in left_out}
+def _network(architecture: Architecture) -> dict[str, Any]:
+    left_out = (*OF_TRAINING, *SCRATCH) if architecture.backbone else OF_TRAINING
+    return {name: value for name, value in asdict(architecture).items() if name not in left_out}

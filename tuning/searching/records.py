@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -15,10 +16,10 @@ from ..run import steps
 from ..run.content import sha256
 from ..run.extensions import loaded_content
 from ..training.search_result import Trial
-from .durable import ENDED
+from .durable import ENDED, STATE
 from .settings import FACTOR, OBJECTIVES, SearchSettings, trained_epochs
 from .space import Space, point_of, space_of
-from .state import TrialFile
+from .state import State, TrialFile
 
 T = TypeVar("T")
 
@@ -154,6 +155,13 @@ def read_trials(tuner: Path, settings: SearchSettings) -> list[Trial]:
 def _rank(trial: Trial, objective: str) -> tuple[bool, float]:
     sign = -1 if OBJECTIVES[objective] == "max" else 1
     return trial.folds_qwk is None, sign * trial.result(objective)
+
+
+def all_drawn(tuner: Path) -> bool:
+    """Return whether the state of a search says that every trial has been drawn and has ended."""
+    with suppress(DataError):
+        return steps.typed(State, steps.read_json(tuner / STATE), tuner / STATE).exhausted
+    return False
 
 
 def failed_trials(tuner: Path) -> list[str]:

@@ -17,7 +17,7 @@ from .failures import FAILED, reason_of
 from .importance import LEAST_TRIALS, Importance, importance, shown, value_of, varied_choices
 from .live import LOST_S, doing_now, silence_of
 from .page import Section, write_page
-from .records import ended_epochs, failed_trials, read_trials, settings_of
+from .records import all_drawn, ended_epochs, failed_trials, read_trials, settings_of
 from .settings import OBJECTIVES, SearchSettings, planned_epochs, planned_trials, rungs, trained_epochs
 from .space import named_points, space_of
 
@@ -83,7 +83,7 @@ def _state(search: Path, settings: SearchSettings, trials: Sequence[Trial], fini
     if (search / RECORD).is_file():
         with suppress(DataError):  # the next trial says that it is damaged
             text.append(str(read_choice(search)))
-    if not finished and not doing and settings.accelerated and len(trials) + len(failed) == planned:
+    if not finished and not doing and settings.accelerated and all_drawn(search / FOLDER):
         text.append("The same command with `--finish`, with Keras on TensorFlow, ends the search.")
     elif not finished and not doing:
         text.append("The search has not ended. The same command goes on with it.")
