@@ -3,7 +3,7 @@
 Grading never reads these elements. Their values identify a patient, so they go neither to a log nor to a report's JSON.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableSequence, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import DamagedFilm, FilmTooLarge, MissingExtra, UnsupportedFilm
 from .bounds import bounded
 from .deflated import inflated_header
-from .dicom_values import as_typed, several
+from .dicom_values import as_typed
 from .formats import is_dicom
 from .quiet import quiet_logs, quiet_warnings
 
@@ -171,7 +171,7 @@ def date_of(text: str) -> str:
 def _text(header: Any, keyword: str) -> str:
     """Return a value without padding, or "" for a value that cannot be read or is not one text."""
     try:
-        values = several(header, keyword)
+        value = header.get(keyword)
     except Exception:  # pydicom raises many kinds for a malformed element
         return ""
-    return as_typed(str(values[0])).strip(" \0") if len(values) == 1 else ""
+    return "" if value is None or isinstance(value, (bytes, MutableSequence)) else as_typed(str(value)).strip(" \0")
