@@ -29,8 +29,8 @@ def correct(
 ) -> None:
     """Put a film with a corrected header, or any after a faulty one, in the place of the older one; make its study due.
 
-    The study takes over patient and date, unless the film was not part of its report. Films that named another patient
-    than the study's first film may agree with it now.
+    The study takes over patient and date, unless the film was not part of its report and others may be. Films that
+    named another patient than the study's first film may agree with it now.
 
     Args:
         database: The database, in a transaction.
@@ -46,7 +46,10 @@ def correct(
         (*astuple(digests), film, identity.instance),
     )
     before = study_row(database, identity.study)
-    if known["state"] != "faulty":
+    others = database.execute(
+        "SELECT 1 FROM films WHERE study = ? AND film <> ? AND state <> 'faulty'", (identity.study, identity.instance)
+    ).fetchone()
+    if known["state"] != "faulty" or not others:
         database.execute(
             "UPDATE studies SET accession = ?, patient = ?, sex = ?, date = ? WHERE study = ?",
             (identity.accession, identity.patient, identity.sex, identity.date, identity.study),
@@ -59,18 +62,20 @@ def correct(
     database.execute("UPDATE studies SET due_at = ? WHERE study = ?", (due_at, identity.study))
 
 
-def grade_again(database: Connection, known: Row, film: bytes, due_at: float) -> None:
+def grade_again(database: Connection, known: Row, film: bytes, digests: Digests, due_at: float) -> None:
     """Let a faulty film that came again wait, and make its study due.
 
     Args:
         database: The database, in a transaction.
         known: The row of the film.
         film: The file, which may have been deleted since it came first.
+        digests: The digests of the film.
         due_at: The time at which the study becomes due.
     """
     database.execute(
-        "UPDATE films SET content = ?, state = 'waiting', reason = '', attempts = 0 WHERE film = ?",
-        (film, known["film"]),
+        "UPDATE films SET sha256 = ?, header = ?, pixels = ?, content = ?, state = 'waiting', reason = '', attempts = 0"
+        " WHERE film = ?",
+        (*astuple(digests), film, known["film"]),
     )
     database.execute("UPDATE studies SET due_at = ? WHERE study = ?", (due_at, known["study"]))
 

@@ -13,7 +13,7 @@ import pydicom
 from kneeoa_hub import FilmReport, KneeOAError
 from kneeoa_hub.errors import FilmError
 from kneeoa_hub.imaging.identity import read_identity
-from kneeoa_hub.imaging.passing import PassingFault
+from kneeoa_hub.imaging.passing import EndedDecoding, PassingFault, SlowDecoding
 from kneeoa_hub.imaging.quiet import quiet_logs, quiet_warnings
 from kneeoa_hub.output.dicom import secondary_capture, structured_report, to_bytes
 from kneeoa_hub.overlay import film_picture
@@ -99,10 +99,12 @@ class StudyGrader:
             try:
                 named = self._check(film, film.content, patient)
                 report = self._graded(film, film.content)
-            except PassingFault as error:  # the other films go on, so that all such films have their attempts together
+            except (SlowDecoding, EndedDecoding) as error:  # the others go on: all such films have attempts together
                 self._begun.discard(film.film)  # so that the attempt counts
                 passing = error
                 continue
+            except PassingFault:  # the machine lacks memory, so that the others would only lose attempts too
+                raise
             except FilmError as error:
                 hide = self._queue.pseudonyms.of
                 self._dead.bury(f"{hide(study.study)}-{hide(film.film)}", film.content)

@@ -43,7 +43,7 @@ class Queue(Outbox):
                 if known["sha256"] == digests.whole or (same_pixels and known["header"] == digests.header):
                     if not faulty:
                         return "known"
-                    grade_again(database, known, film, now + settle)
+                    grade_again(database, known, film, digests, now + settle)
                     return "again"
                 if not (same_pixels or faulty) or not is_whole(database, known, identity.study):
                     return "other"

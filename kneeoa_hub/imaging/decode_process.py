@@ -79,17 +79,17 @@ class DecodeProcesses:
         try:
             return _Process(self._limits)
         except OSError as error:
-            raise KneeOAError(NOT_STARTED.format(why=error.strerror)) from None
+            raise KneeOAError(NOT_STARTED.format(why=error.strerror or error)) from None
 
     def _begin(self) -> None:
         """Start the processes, also after a fork, since two processes cannot share them."""
         with self._lock:
             if self._pid == os.getpid():
                 return
-            started = [self._start() for _ in range(self._count)]
-            self._pid, self._idle = os.getpid(), queue.LifoQueue()
-            for process in started:
-                self._idle.put(process)
+            idle: queue.LifoQueue[_Process | None] = queue.LifoQueue()
+            for _ in range(self._count):
+                idle.put(self._start())
+            self._pid, self._idle = os.getpid(), idle
 
 
 class _Process:

@@ -1,9 +1,11 @@
 """Each film of the queue gets its state, also where it ends the process that grades it."""
 
+import io
 import os
 import sqlite3
 from dataclasses import replace
 
+import pydicom
 import pytest
 from pydicom.uid import RLELossless
 
@@ -14,6 +16,7 @@ from flask_app.node.queue import Queue
 from kneeoa_hub.imaging.identity import read_identity
 from kneeoa_hub.imaging.passing import SlowDecoding
 
+from ...support.dicom_films import written
 from ...support.node_queue import DAY, film, grading, in_syntax, state, take, waiting
 
 
@@ -56,9 +59,12 @@ def test_a_film_that_ends_the_process_each_time_is_faulty_until_another_export_c
         pass
     assert state(queue, poison)[0] == "faulty"
     assert state(queue, sound)[0] == "graded"
-    take(queue, in_syntax(one, RLELossless))  # its pixels have other bytes
+    corrected = pydicom.dcmread(io.BytesIO(in_syntax(one, RLELossless)))  # its pixels have other bytes
+    corrected.PatientID = "OTHER"  # no other film of the study says whose it is
+    take(queue, written(corrected))
     grading(queue, grader).grade_next()
     assert state(queue, poison) == ("graded", "")
+    assert [report.PatientID for report in waiting(queue)][-1] == "OTHER"
 
 
 def test_a_film_that_ends_the_process_does_not_fail_its_study(queue, grader, monkeypatch):
