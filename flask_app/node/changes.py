@@ -40,11 +40,8 @@ def correct(
         digests: The digests of the film.
         due_at: The time at which the study becomes due.
     """
-    database.execute(
-        "UPDATE films SET sha256 = ?, header = ?, pixels = ?, content = ?, state = 'waiting', reason = '',"
-        " attempts = 0, corrections = corrections + 1 WHERE film = ?",
-        (*astuple(digests), film, identity.instance),
-    )
+    _waits(database, identity.instance, film, digests)
+    database.execute("UPDATE films SET corrections = corrections + 1 WHERE film = ?", (identity.instance,))
     before = study_row(database, identity.study)
     others = database.execute(
         "SELECT 1 FROM films WHERE study = ? AND film <> ? AND state <> 'faulty'", (identity.study, identity.instance)
@@ -72,12 +69,16 @@ def grade_again(database: Connection, known: Row, film: bytes, digests: Digests,
         digests: The digests of the film.
         due_at: The time at which the study becomes due.
     """
+    _waits(database, known["film"], film, digests)
+    database.execute("UPDATE studies SET due_at = ? WHERE study = ?", (due_at, known["study"]))
+
+
+def _waits(database: Connection, instance: str, film: bytes, digests: Digests) -> None:
     database.execute(
         "UPDATE films SET sha256 = ?, header = ?, pixels = ?, content = ?, state = 'waiting', reason = '', attempts = 0"
         " WHERE film = ?",
-        (*astuple(digests), film, known["film"]),
+        (*astuple(digests), film, instance),
     )
-    database.execute("UPDATE studies SET due_at = ? WHERE study = ?", (due_at, known["study"]))
 
 
 def study_row(database: Connection, study: str) -> Row:

@@ -102,8 +102,8 @@ def _searched(search: SearchEvidence) -> str:
 def searched_later(later: LaterSearch) -> str:
     """Return in words what a search found that was made after the training."""
     trials = [
-        f"{name} is trial {one.trial}, number {one.place} of the {later.longest} longest trials, with a log loss of"
-        f" {one.val_log_loss:.3f} on validation films"
+        f"{name} has the network of trial {one.trial}, number {one.place} of the {later.longest} longest trials, with a"
+        f" log loss of {one.val_log_loss:.3f} on validation films"
         for name, one in later.networks.items()
     ]
     return (

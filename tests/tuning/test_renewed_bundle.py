@@ -95,7 +95,7 @@ def test_a_later_search_tells_which_of_its_trials_have_the_networks_of_a_bundle(
     assert {name: trial.trial for name, trial in later.networks.items()} == {"lite0-d": "0", "lite1-d": "1"}
     assert {trial.val_log_loss.n for trial in later.networks.values()} == {20}
     card = (renewed / "README.md").read_text("utf-8")
-    assert "lite0-d is trial 0, number" in card
+    assert "lite0-d has the network of trial 0, number" in card
     assert "of the 3 longest trials" in card
     assert "## Rungs" in (renewed / "search.md").read_text("utf-8")
     assert (renewed / "figures" / "search" / "search.png").is_file()

@@ -6,11 +6,12 @@ from typing import Any
 
 from kneeoa_hub.bundle import Bundle
 from kneeoa_hub.errors import DataError
-from kneeoa_hub.evidence import Estimate, LaterSearch, TrialOfNetwork
+from kneeoa_hub.evidence import LaterSearch, TrialOfNetwork
 
 from ..data.summary import read_summary
 from ..networks.architecture import Architecture
 from ..run import steps
+from ..run.estimates import estimate
 from ..training.search_result import FOLDER, Trial, parse_architecture, read_result, trial_folder
 from .predictions import read_predictions
 from .records import read_trials, settings_of
@@ -62,7 +63,7 @@ def _trial_of(name: str, network: Architecture, longest: list[Trial], search: Pa
         if _network(trial.architecture) == _network(network) and trial.val_log_loss is not None:
             films = len(read_predictions(trial_folder(search, trial.trial))[1])
             reach = STANDARD_ERRORS * (trial.log_loss_error or 0)
-            loss = Estimate(trial.val_log_loss, trial.val_log_loss - reach, trial.val_log_loss + reach, films)
+            loss = estimate(trial.val_log_loss, trial.val_log_loss - reach, trial.val_log_loss + reach, films)
             return TrialOfNetwork(trial=trial.trial, place=place, val_log_loss=loss)
     raise DataError(
         f"The network {name} is none of the longest trials of {search}; search a space that holds it, without"
